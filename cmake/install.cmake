@@ -1,0 +1,19 @@
+# What `cmake --install` leaves: libraries, headers, a pkg-config file, a CMake package.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS slabmalloc slabmalloc_static EXPORT slabmalloc-targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/slabmalloc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/slabmalloc)
+install(EXPORT slabmalloc-targets NAMESPACE slabmalloc:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/slabmalloc-config.cmake.in slabmalloc-config.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(slabmalloc-config-version.cmake COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/slabmalloc-config.cmake
+  ${PROJECT_BINARY_DIR}/slabmalloc-config-version.cmake DESTINATION ${package_dir})
+
+configure_file(cmake/slabmalloc.pc.in slabmalloc.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/slabmalloc.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,153 @@
+/* slabmalloc: a malloc replacement for Linux.
+ *
+ * The functions here are those that the library also exports under their standard names, unless it
+ * was built with -DSLABMALLOC_OVERRIDE=OFF; a block from either name may be given to the other.
+ *
+ * All of them may be called from any thread, before main and after it, and in a child after
+ * fork(); none may be called from a signal handler that interrupted one of them. Sizes and
+ * alignments are in bytes. A function that fails returns NULL with errno set, and changes nothing;
+ * one that succeeds leaves errno as it was. A pointer that is not a live block of the heap (freed
+ * before, inside a block, never allocated) is told on standard error, and the process aborts. */
+#ifndef SLABMALLOC_SLABMALLOC_H
+#define SLABMALLOC_SLABMALLOC_H
+
+#include <malloc.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define SLABMALLOC_VERSION_MAJOR 0
+#define SLABMALLOC_VERSION_MINOR 1
+#define SLABMALLOC_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define SLM_API __attribute__((visibility("default")))
+#define SLM_MALLOC_LIKE __attribute__((malloc))
+#define SLM_SIZE_IS(...) __attribute__((alloc_size(__VA_ARGS__)))
+#else
+#define SLM_API
+#define SLM_MALLOC_LIKE
+#define SLM_SIZE_IS(...)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- allocation -------------------------------------------------------------------------------- */
+
+/* A block of at least `size` bytes at a multiple of 16; `size` 0 gives a unique block too.
+ * ENOMEM: no memory, or `size` > PTRDIFF_MAX. (C23 7.24.3.6) */
+SLM_API void *slm_malloc(size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(1);
+
+/* A block of `count` * `size` bytes, all zero. ENOMEM: also if the product overflows. */
+SLM_API void *slm_calloc(size_t count, size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(1, 2);
+
+/* The block `pointer`, resized: contents kept up to the smaller size, address perhaps new. NULL as
+ * `pointer` is slm_malloc(size). `size` 0 with a block frees it and returns NULL with errno as it
+ * was, as glibc does. ENOMEM: the block is as it was. */
+SLM_API void *slm_realloc(void *pointer, size_t size) SLM_SIZE_IS(2);
+
+/* slm_realloc(pointer, count * size); ENOMEM if the product overflows. (glibc 2.26, POSIX 2024) */
+SLM_API void *slm_reallocarray(void *pointer, size_t count, size_t size) SLM_SIZE_IS(2, 3);
+
+/* Frees a block; NULL does nothing. */
+SLM_API void slm_free(void *pointer);
+
+/* Frees a block allocated with that size (and alignment); a wrong hint is harmless. (C23) */
+SLM_API void slm_free_sized(void *pointer, size_t size);
+SLM_API void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size);
+
+/* A block at a multiple of `alignment`. EINVAL: not a power of two. `size` need not be a multiple of
+ * `alignment` (C17). */
+SLM_API void *slm_aligned_alloc(size_t alignment, size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(2);
+
+/* Stores such a block in `*result`. Returns 0, EINVAL (`alignment` is not a power of two or not a
+ * multiple of sizeof(void *)) or ENOMEM; on failure `*result` is left alone. (POSIX) */
+SLM_API int slm_posix_memalign(void **result, size_t alignment, size_t size);
+
+/* As slm_aligned_alloc, but any alignment is rounded up to a power of two. EINVAL: there is none.
+ * (glibc) */
+SLM_API void *slm_memalign(size_t alignment, size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(2);
+
+/* A block at a page border; slm_pvalloc also rounds `size` up to whole pages. */
+SLM_API void *slm_valloc(size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(1);
+SLM_API void *slm_pvalloc(size_t size) SLM_MALLOC_LIKE;
+
+/* How many bytes of a live block may be used: at least as many as were asked for, the same as long
+ * as the block lives and is not resized. NULL has 0. */
+SLM_API size_t slm_malloc_usable_size(void *pointer);
+
+/* --- the heap ---------------------------------------------------------------------------------- */
+
+/* Gives all memory that is free in whole slabs and cached mappings back to the system. `pad` is
+ * ignored. 1: some was given back; 0: none. */
+SLM_API int slm_malloc_trim(size_t pad);
+
+/* Tuning parameters of glibc's malloc are accepted and have no effect: 1, or 0 for one that glibc
+ * does not know either. */
+SLM_API int slm_mallopt(int parameter, int value);
+
+/* The figures of slm_stats_get in glibc's forms: `arena` is what the slabs hold, `hblkhd` what LARGE
+ * blocks do; slm_mallinfo stops at INT_MAX. slm_malloc_stats prints slm_stats_print's table to
+ * standard error; slm_malloc_info writes XML to a stream and returns 0, or EINVAL if `options` is
+ * not 0. */
+SLM_API struct mallinfo slm_mallinfo(void);
+SLM_API struct mallinfo2 slm_mallinfo2(void);
+SLM_API void slm_malloc_stats(void);
+SLM_API int slm_malloc_info(int options, FILE *stream);
+
+/* What the heap holds, at the time of the call, by class. */
+struct slm_class_stats {
+    size_t slot_bytes;      /* size of the class */
+    size_t slabs;           /* slabs that hold this class */
+    size_t slots;           /* slots in them */
+    size_t live;            /* slots that the program holds */
+    uint64_t allocations;   /* calls so far */
+    uint64_t frees;
+};
+
+struct slm_zone_stats {
+    size_t slab_bytes;      /* size of a slab */
+    size_t slabs;           /* slabs in use */
+    size_t slabs_peak;      /* most slabs ever in use at once */
+    size_t slabs_empty;     /* slabs used before, empty now */
+    size_t slabs_dirty;     /* of these, not given back to the system */
+    size_t live_bytes;      /* bytes in live slots, rounding to the class included */
+    uint64_t allocations;   /* calls so far */
+    uint64_t frees;
+};
+
+struct slm_large_stats {
+    size_t live;            /* blocks */
+    size_t live_bytes;      /* bytes mapped for them */
+    size_t peak_bytes;      /* most bytes mapped, cached ones included */
+    size_t cached_bytes;    /* freed mappings kept for reuse */
+    uint64_t allocations;   /* calls so far */
+    uint64_t frees;
+    uint64_t mappings;      /* system calls to get and to give back a mapping */
+    uint64_t unmappings;
+};
+
+#define SLM_CLASS_COUNT 48
+
+struct slm_stats {
+    struct slm_zone_stats tiny, small;
+    struct slm_large_stats large;
+    size_t metadata_bytes;  /* of slabs' headers, caches and tables */
+    size_t caches;          /* thread caches ever made */
+    struct slm_class_stats classes[SLM_CLASS_COUNT];
+};
+
+/* Fills `*stats`. Takes no lock that a thread could wait for long; with other threads allocating
+ * meanwhile the figures are a moving picture. */
+SLM_API void slm_stats_get(struct slm_stats *stats);
+
+/* Prints the same as a table to a file descriptor, without allocating. */
+SLM_API void slm_stats_print(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,40 @@
+/* Purpose: what happens before main and after it: options are read, a report is printed.
+ * Owns:    nothing. The allocator works without either having run (field case A5). */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fatal.h"
+#include "core/options.h"
+#include "slabmalloc/slabmalloc.h"
+
+enum { HELP_BYTES = 4096, REPORT_FD_MIN = 100 };
+
+/* Standard error as it was at the start: many programs close theirs in an atexit handler, which runs
+ * before any destructor. */
+static int report_fd = 2;
+
+static void keep_stderr(void) {
+    int fd = fcntl(2, F_DUPFD_CLOEXEC, REPORT_FD_MIN);
+    if (fd >= 0)
+        report_fd = fd;
+}
+
+static __attribute__((constructor)) void read_options(void) {
+    const char *options = secure_getenv("SLABMALLOC_OPTIONS");
+    TEXT(text, HELP_BYTES);
+    if (options == NULL)
+        return;
+    if (strcmp(options, "help") == 0)
+        options_help(&text);
+    else
+        options_parse(options, &text);
+    text_write(&text, 2);
+    if (option_get(OPTION_stats) == STATS_EXIT)
+        keep_stderr();
+}
+
+static __attribute__((destructor)) void report(void) {
+    if (option_get(OPTION_stats) == STATS_EXIT)
+        slm_stats_print(report_fd);
+}

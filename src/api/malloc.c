@@ -1,0 +1,219 @@
+/* Purpose: malloc and its family: arguments, errno, faults; the work is below.
+ * Owns:    nothing.
+ * Source:  C23 7.24.3, POSIX.1-2024, the glibc manual, "Replacing malloc". */
+#include "slabmalloc/slabmalloc.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "api/export.h"
+#include "cache/hot.h"
+#include "heap/heap.h"
+#include "os/os.h"
+#include "report/diagnosis.h"
+
+static COLD void *no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+static COLD void *bad_argument(void) {
+    errno = EINVAL;
+    return NULL;
+}
+
+static inline bool is_too_large(size_t bytes) { return bytes > PTRDIFF_MAX; }
+
+static inline void check_late(const char *call) {
+    struct slab *slab;
+    size_t slot;
+    if (UNLIKELY(heap_late_fault(&slab, &slot)))
+        diagnose_late(call, slab, slot);
+}
+
+/* --- malloc, free -------------------------------------------------------------------------------- */
+
+static NOINLINE void *malloc_slow(size_t size) {
+    if (UNLIKELY(is_too_large(size)))
+        return no_memory();
+    void *pointer = heap_malloc(size);
+    check_late("malloc");
+    return LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
+static NOINLINE void *malloc_above_tiny(size_t size) {
+    void *pointer;
+    if (UNLIKELY(size > SMALL_MAX_BYTES) || UNLIKELY(!hot_malloc_small(size, &pointer)))
+        return malloc_slow(size);
+    return pointer;
+}
+
+void *slm_malloc(size_t size) {
+    if (UNLIKELY(size > TINY_MAX_BYTES))
+        return malloc_above_tiny(size);
+    void *pointer;
+    if (UNLIKELY(!hot_malloc_tiny(size, &pointer)))
+        return malloc_slow(size);
+    return pointer;
+}
+
+static NOINLINE void free_slow(void *pointer, const char *call) {
+    enum fault fault = heap_free(pointer);
+    if (UNLIKELY(fault != FAULT_NONE))
+        diagnose_pointer(call, pointer, fault);
+    check_late(call);
+}
+
+static NOINLINE void free_other(void *pointer) { free_slow(pointer, "free"); }
+
+void slm_free(void *pointer) {
+    if (UNLIKELY(!hot_free(pointer)))
+        free_other(pointer);
+}
+
+/* The size is a hint that programs get wrong (field case D12); nothing depends on it. */
+void slm_free_sized(void *pointer, size_t size) {
+    (void)size;
+    if (UNLIKELY(!hot_free(pointer)))
+        free_slow(pointer, "free_sized");
+}
+
+void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
+    (void)alignment;
+    (void)size;
+    if (UNLIKELY(!hot_free(pointer)))
+        free_slow(pointer, "free_aligned_sized");
+}
+
+/* What every operator delete is (api/new_delete.cc). */
+void slm_delete(void *pointer);
+void slm_delete(void *pointer) {
+    if (UNLIKELY(!hot_free(pointer)))
+        free_slow(pointer, "operator delete");
+}
+
+/* --- calloc, realloc ----------------------------------------------------------------------------- */
+
+void *slm_calloc(size_t count, size_t size) {
+    size_t bytes;
+    void *pointer;
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)) || UNLIKELY(is_too_large(bytes)))
+        return no_memory();
+    if (LIKELY(bytes <= TINY_MAX_BYTES) && LIKELY(hot_malloc_tiny(bytes, &pointer)))
+        return memset(pointer, 0, bytes);
+    pointer = heap_calloc(bytes);
+    check_late("calloc");
+    return LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
+void *slm_realloc(void *pointer, size_t size) {
+    if (pointer == NULL)
+        return slm_malloc(size);
+    if (UNLIKELY(size == 0)) {
+        if (!hot_free(pointer))
+            free_slow(pointer, "realloc to free");
+        return NULL;
+    }
+    if (UNLIKELY(is_too_large(size)))
+        return no_memory();
+    enum fault fault;
+    void *resized = heap_realloc(pointer, size, &fault);
+    if (UNLIKELY(fault != FAULT_NONE))
+        diagnose_pointer("realloc", pointer, fault);
+    check_late("realloc");
+    return LIKELY(resized != NULL) ? resized : no_memory();
+}
+
+void *slm_reallocarray(void *pointer, size_t count, size_t size) {
+    size_t bytes;
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
+        return no_memory();
+    return slm_realloc(pointer, bytes);
+}
+
+/* --- alignment ------------------------------------------------------------------------------------ */
+
+/* `alignment` is a power of two. NULL without errno. */
+static void *allocate_aligned(size_t alignment, size_t size) {
+    if (UNLIKELY(is_too_large(size)))
+        return NULL;
+    void *pointer;
+    if (alignment <= MIN_ALIGNMENT && size <= TINY_MAX_BYTES && hot_malloc_tiny(size, &pointer))
+        return pointer;
+    pointer = heap_malloc_aligned(size, alignment);
+    check_late("aligned_alloc");
+    return pointer;
+}
+
+void *slm_aligned_alloc(size_t alignment, size_t size) {
+    if (UNLIKELY(!is_power_of_two(alignment)))
+        return bad_argument();
+    void *pointer = allocate_aligned(alignment, size);
+    return LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
+int slm_posix_memalign(void **result, size_t alignment, size_t size) {
+    if (UNLIKELY(!is_power_of_two(alignment)) || alignment % sizeof(void *) != 0)
+        return EINVAL;
+    void *pointer = allocate_aligned(alignment, size);
+    if (UNLIKELY(pointer == NULL))
+        return ENOMEM;
+    *result = pointer;
+    return 0;
+}
+
+void *slm_memalign(size_t alignment, size_t size) {
+    if (alignment > SIZE_MAX / 2 + 1)
+        return bad_argument();
+    if (alignment <= 1)
+        return slm_aligned_alloc(1, size);
+    if (!is_power_of_two(alignment))
+        alignment = (size_t)2 << bit_highest(alignment);
+    return slm_aligned_alloc(alignment, size);
+}
+
+void *slm_valloc(size_t size) { return slm_aligned_alloc(os_page_bytes, size); }
+
+void *slm_pvalloc(size_t size) {
+    if (UNLIKELY(is_too_large(size)))
+        return no_memory();
+    size_t whole = round_up(size, os_page_bytes);
+    return slm_aligned_alloc(os_page_bytes, whole != 0 ? whole : os_page_bytes);
+}
+
+size_t slm_malloc_usable_size(void *pointer) {
+    if (pointer == NULL)
+        return 0;
+    enum fault fault;
+    size_t bytes = heap_usable(pointer, &fault);
+    if (UNLIKELY(fault != FAULT_NONE))
+        diagnose_pointer("malloc_usable_size", pointer, fault);
+    return bytes;
+}
+
+EXPORT_AS(malloc, slm_malloc);
+EXPORT_AS(free, slm_free);
+EXPORT_AS(cfree, slm_free);
+EXPORT_AS(free_sized, slm_free_sized);
+EXPORT_AS(free_aligned_sized, slm_free_aligned_sized);
+EXPORT_AS(calloc, slm_calloc);
+EXPORT_AS(realloc, slm_realloc);
+EXPORT_AS(reallocarray, slm_reallocarray);
+EXPORT_AS(aligned_alloc, slm_aligned_alloc);
+EXPORT_AS(posix_memalign, slm_posix_memalign);
+EXPORT_AS(memalign, slm_memalign);
+EXPORT_AS(valloc, slm_valloc);
+EXPORT_AS(pvalloc, slm_pvalloc);
+EXPORT_AS(malloc_usable_size, slm_malloc_usable_size);
+
+/* Names of glibc's own that some programs call or define around (Chromium, old Emacs). */
+EXPORT_AS(__libc_malloc, slm_malloc);
+EXPORT_AS(__libc_free, slm_free);
+EXPORT_AS(__libc_cfree, slm_free);
+EXPORT_AS(__libc_calloc, slm_calloc);
+EXPORT_AS(__libc_realloc, slm_realloc);
+EXPORT_AS(__libc_reallocarray, slm_reallocarray);
+EXPORT_AS(__libc_memalign, slm_memalign);
+EXPORT_AS(__libc_valloc, slm_valloc);
+EXPORT_AS(__libc_pvalloc, slm_pvalloc);
+EXPORT_AS(__posix_memalign, slm_posix_memalign);

@@ -1,0 +1,57 @@
+/* Purpose: the atomic operations in use, each with its memory order in its name (after the
+ *          habit of mimalloc's atomic.h); GNU built-ins, so that they apply to plain fields.
+ * Owns:    nothing.
+ *
+ * `load_relaxed` and `store_relaxed` compile to plain moves; they mark the fields that one
+ * thread writes while others may look. Everything with `fetch`, `exchange` or `cas` is a locked
+ * instruction on x86-64 and so also a full barrier there; where the algorithm needs that barrier
+ * (remote frees), the name says seq_cst. */
+#ifndef SLM_BASE_ATOMIC_H
+#define SLM_BASE_ATOMIC_H
+
+#include "base/attr.h"
+
+#define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define load_seq_cst(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+#define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define exchange_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
+#define exchange_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
+#define exchange_acq_rel(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+#define exchange_seq_cst(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_or_seq_cst(p, v) __atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_and_seq_cst(p, v) __atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
+#define fetch_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define fetch_sub_relaxed(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
+
+#define cas_acquire(p, expected, desired)                                                         \
+    __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define cas_acq_rel(p, expected, desired)                                                         \
+    __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+
+/* --*p of a counter that one thread writes and others may look at. A plain decrement is one
+ * instruction on memory; the thread sanitizer, which takes it for a race, is shown two accesses. */
+#if defined(__SANITIZE_THREAD__)
+#define SLM_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SLM_TSAN 1
+#endif
+#endif
+#ifdef SLM_TSAN
+#define decrement_own(p)                                                                          \
+    (store_relaxed((p), load_relaxed(p) - 1), load_relaxed(p))
+#else
+#define decrement_own(p) (--*(p))
+#endif
+
+HOT_INLINE void cpu_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+#endif

@@ -1,0 +1,36 @@
+/* Purpose: compiler attributes and the two kinds of assertion, under one name each.
+ * Owns:    nothing.
+ *
+ * ASSERT states an invariant of ours; it is compiled in when SLM_DEBUG is 1.
+ * What a *program* may get wrong is never asserted: it is checked always, and diagnosed. */
+#ifndef SLM_BASE_ATTR_H
+#define SLM_BASE_ATTR_H
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define HOT_INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define COLD __attribute__((noinline, cold))
+#define UNUSED __attribute__((unused))
+#define CACHE_ALIGNED __attribute__((aligned(64)))
+
+#define SLM_EXPORT __attribute__((visibility("default")))
+#define SLM_ALIAS(target) __attribute__((alias(#target), visibility("default")))
+
+#ifndef SLM_DEBUG
+#define SLM_DEBUG 0
+#endif
+#ifndef SLM_TORTURE
+#define SLM_TORTURE 0
+#endif
+
+#define ASSERT(condition)                                                                         \
+    do {                                                                                          \
+        if (SLM_DEBUG && UNLIKELY(!(condition)))                                                  \
+            fatal_assert(#condition, __FILE__, __LINE__);                                         \
+    } while (0)
+
+COLD void fatal_assert(const char *condition, const char *file, int line);
+
+#endif

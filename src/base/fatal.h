@@ -1,0 +1,18 @@
+/* Purpose: the last words of a process: one line to standard error, then abort.
+ * Owns:    nothing.
+ * Locking: takes none, allocates nothing; may be called from any state. */
+#ifndef SLM_BASE_FATAL_H
+#define SLM_BASE_FATAL_H
+
+#include "base/attr.h"
+#include "base/format.h"
+
+/* Writes the text, as one write(2) where the kernel takes it whole, to a file descriptor. */
+void text_write(const struct text *text, int fd);
+
+/* Writes the line and raises SIGABRT; a handler that returns or mallocs finds no lock of ours
+ * held. Does not return: if SIGABRT is ignored or its handler returns, the default action ends
+ * the process. */
+COLD __attribute__((noreturn)) void fatal_line(const struct text *line);
+
+#endif

@@ -1,0 +1,78 @@
+/* Purpose: the hierarchical bitmap of hbitmap.h. */
+#include "base/hbitmap.h"
+
+static size_t words_at(size_t size, unsigned level) {
+    for (unsigned k = 0; k <= level; k++)
+        size = (size + 63) / 64;
+    return size ? size : 1;
+}
+
+size_t hbitmap_bytes(size_t size) {
+    size_t words = 0;
+    for (unsigned level = 0; level < HBITMAP_LEVELS; level++)
+        words += words_at(size, level);
+    return words * sizeof(uint64_t);
+}
+
+void hbitmap_init(struct hbitmap *map, void *memory, size_t size) {
+    uint64_t *next = memory;
+    ASSERT(size <= HBITMAP_MAX);
+    for (unsigned level = HBITMAP_LEVELS; level-- > 0;) {
+        map->level[level] = next;
+        next += words_at(size, level);
+    }
+}
+
+void hbitmap_insert(struct hbitmap *map, size_t member) {
+    for (unsigned level = 0; level < HBITMAP_LEVELS; level++) {
+        uint64_t *word = &map->level[level][member / 64];
+        uint64_t before = *word;
+        *word = before | (uint64_t)1 << (member % 64);
+        if (before != 0)
+            return;
+        member /= 64;
+    }
+}
+
+void hbitmap_remove(struct hbitmap *map, size_t member) {
+    for (unsigned level = 0; level < HBITMAP_LEVELS; level++) {
+        uint64_t *word = &map->level[level][member / 64];
+        *word &= ~((uint64_t)1 << (member % 64));
+        if (*word != 0)
+            return;
+        member /= 64;
+    }
+}
+
+bool hbitmap_has(const struct hbitmap *map, size_t member) {
+    return map->level[0][member / 64] >> (member % 64) & 1;
+}
+
+size_t hbitmap_lowest(const struct hbitmap *map) {
+    size_t index = 0;
+    for (unsigned level = HBITMAP_LEVELS; level-- > 0;) {
+        uint64_t word = map->level[level][index];
+        if (word == 0)
+            return SIZE_MAX;
+        index = index * 64 + bit_lowest(word);
+    }
+    return index;
+}
+
+size_t hbitmap_next(const struct hbitmap *map, size_t from) {
+    /* Climb until a level has a member at or after `from`, then descend to its lowest. */
+    for (unsigned level = 0; level < HBITMAP_LEVELS; level++) {
+        /* The top level is one word: an index beyond it has no successor. */
+        if (level == HBITMAP_LEVELS - 1 && from >= 64)
+            return SIZE_MAX;
+        uint64_t word = map->level[level][from / 64] >> (from % 64);
+        if (word != 0) {
+            from += bit_lowest(word);
+            while (level-- > 0)
+                from = from * 64 + bit_lowest(map->level[level][from]);
+            return from;
+        }
+        from = from / 64 + 1;
+    }
+    return SIZE_MAX;
+}

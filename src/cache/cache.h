@@ -1,0 +1,123 @@
+/* Purpose: the per-thread cache: the slabs that one thread owns, by class.
+ * Owns:    its slabs (`owner` points here); the memory of caches, which is never given back but
+ *          reused for later threads.
+ * Locking: everything but `remote_queue` and `lock` belongs to the cache's thread. `lock`
+ *          (RANK_CACHE) is held by a remote free that queues a slab, and by the owner while it
+ *          gives slabs up: so a slab is queued on its owner's queue or not queued at all.
+ *
+ *   thread --> cache --> tiny[step]       current slab by size, for the hot path
+ *                    --> bins[class]      current slab, list of partial, list of full slabs
+ *                    --> remote_queue     slabs that got remote frees, each at most once
+ *
+ * A thread's state is which cache its pointer names:
+ *   cache_boot   nothing allocated yet: every class is empty, the first call goes the slow way
+ *   its own      live
+ *   cache_dead   torn down, or no cache could be had: every call goes the slow way and borrows the
+ *                shared cache under its lock
+ *
+ * Invariants:
+ *  - a slab with owner == cache is exactly one of: a bin's current, on its partial list, on its
+ *    full list, or SLAB_CLAIMED on the way from or to the zone.
+ *  - bin.current is never NULL: `cache_no_slab`, which is always full, stands for none.
+ *  - for TINY classes, tiny[step] == bins[class_of_step].current. */
+#ifndef SLM_CACHE_CACHE_H
+#define SLM_CACHE_CACHE_H
+
+#include "os/lock.h"
+#include "slab/slab.h"
+
+enum cache_state {
+    CACHE_UNUSED,   /* in the pool */
+    CACHE_LIVE,     /* its thread runs */
+    CACHE_VANISHED, /* in a forked child: its thread was not forked along */
+};
+
+struct bin {
+    struct slab *current;
+    struct slab *partial;
+    struct slab *full;
+    uint64_t frees; /* of this class through this cache, but for those that countdowns still hold */
+};
+
+struct cache {
+    struct slab *tiny[TINY_STEPS];
+    uint8_t state; /* enum cache_state */
+    uint8_t exit_rounds;
+    uint8_t recheck_pending; /* after fork: the remote queue may have lost slabs */
+    struct bin bins[CLASS_COUNT];
+
+    struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
+    struct lock lock;
+    struct slab *late_slab; /* a double free that only a merge could find, to be reported */
+    size_t late_slot;
+    struct cache *all_next;  /* every cache there ever was; guarded by the registry */
+    struct cache *pool_next; /* CACHE_UNUSED; guarded by the registry */
+} CACHE_ALIGNED;
+
+extern const struct slab cache_no_slab;
+extern struct cache cache_boot;
+extern struct cache cache_dead;
+extern struct cache cache_shared;
+
+/* The calling thread's cache. The only thread-local variable of release builds. */
+extern __thread struct cache *cache_self __attribute__((tls_model("initial-exec")));
+
+HOT_INLINE bool cache_is_live(const struct cache *cache) {
+    return cache != &cache_boot && cache != &cache_dead;
+}
+
+HOT_INLINE struct cache *owner_cache(uintptr_t owner) {
+    return (struct cache *)(owner & ~OWNER_PENDING);
+}
+
+/* --- refill.c: the owner's slow side ---------------------------------------------------------- */
+
+/* A slab of the class with a free slot, now current; NULL if there is no memory. */
+struct slab *cache_refill(struct cache *cache, unsigned cls);
+
+/* Frees a live slot of a slab that the cache owns. */
+void cache_free_local(struct cache *cache, struct slab *slab, size_t slot);
+
+/* The slab's countdown has run out: lists it anew, or gives it back if nothing lives in it. */
+void cache_countdown_over(struct cache *cache, struct slab *slab);
+
+/* Puts an owned slab, on no list, where its free slots say; used after adoption. */
+void cache_settle(struct cache *cache, struct slab *slab);
+
+/* --- remote.c: frees across threads ----------------------------------------------------------- */
+
+/* Frees a live slot of a slab that was not `self`'s; `self` adopts the slab if nobody owns it. */
+enum fault cache_free_remote(struct cache *self, struct slab *slab, size_t slot);
+
+/* Merges the remote frees of every queued slab. */
+void cache_drain(struct cache *cache);
+
+/* --- registry.c: caches come and go ------------------------------------------------------------ */
+
+/* A live, empty cache for the calling thread, which it becomes the cache of; NULL: no memory. */
+struct cache *cache_create(void);
+
+/* The calling thread's end: gives all slabs up; the thread is dead afterwards. */
+void cache_destroy(struct cache *cache);
+
+/* Makes all classes empty. */
+void cache_clear(struct cache *cache);
+
+/* Calls `visit` for every cache there ever was; takes no lock. */
+void cache_walk(void (*visit)(struct cache *cache, void *context), void *context);
+
+struct lock *cache_registry_lock(void);
+
+/* In a forked child: all caches but `self` and the shared one have vanished. */
+void cache_after_fork_in_child(struct cache *self);
+
+/* --- rescue.c: slabs of vanished caches -------------------------------------------------------- */
+
+extern uint8_t cache_rescue_pending;
+
+/* Looks at some more slabs and hands those of vanished caches to the depots and zones. False: there
+ * are none left to look at. */
+bool cache_rescue_some(void);
+void cache_rescue_restart(void);
+
+#endif

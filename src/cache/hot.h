@@ -1,0 +1,61 @@
+/* Purpose: the hot paths of malloc and free, inline and alone.
+ * Owns:    nothing.
+ * Locking: none, and no atomic read-modify-write: only the owner of a slab comes through here.
+ *
+ * Each has one kind of exit: "not simple", and then nothing has been changed. There is no test for
+ * "initialised?", "debugging?" or NULL: a thread without a cache has one in which every slab is
+ * full and owns none, and a pointer that is not in the first ranges is not simple. */
+#ifndef SLM_CACHE_HOT_H
+#define SLM_CACHE_HOT_H
+
+#include "cache/cache.h"
+#include "slab/zone.h"
+
+/* Stores a slot for `bytes` <= TINY_MAX_BYTES in `*pointer`; false: the class has none at hand. */
+HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
+    struct slab *slab = cache_self->tiny[tiny_step(bytes)];
+    uint64_t summary = load_relaxed(&slab->summary);
+    if (UNLIKELY(summary == 0))
+        return false;
+    *pointer = slab_slot_address(slab, slab_take(slab, summary));
+    return true;
+}
+
+/* The same for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
+HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
+    struct slab *slab = cache_self->bins[small_class_of_step[small_step(bytes)]].current;
+    uint64_t summary = load_relaxed(&slab->summary);
+    if (UNLIKELY(summary == 0))
+        return false;
+    size_t slot = slab_take(slab, summary);
+    if (slot >= slab->fresh_from)
+        slab->fresh_from = (uint32_t)slot + 1;
+    *pointer = slab_slot_address(slab, slot);
+    return true;
+}
+
+/* Frees a live slot of a slab that this thread owns and that has no remote frees pending. False:
+ * it is something else; nothing was done. */
+HOT_INLINE bool hot_free(void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    struct slab *slab;
+    uintptr_t offset = address - zone_map.tiny_base;
+    if (LIKELY(offset < zone_map.tiny_span)) {
+        slab = slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT);
+    } else {
+        offset = address - zone_map.small_base;
+        if (UNLIKELY(offset >= zone_map.small_span))
+            return false;
+        slab = slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT);
+    }
+    size_t slot;
+    struct cache *self = cache_self;
+    if (UNLIKELY(load_relaxed(&slab->owner) != (uintptr_t)self) ||
+        UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(!slab_give(slab, slot)))
+        return false;
+    if (UNLIKELY(decrement_own(&slab->countdown) == 0))
+        cache_countdown_over(self, slab);
+    return true;
+}
+
+#endif

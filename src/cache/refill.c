@@ -1,0 +1,157 @@
+/* Purpose: what the owner of slabs does when its hot path runs out: refill a class, and re-list
+ *          slabs whose countdown is over.
+ * Owns, Locking, Invariants: see cache.h; everything here runs in the cache's own thread.
+ *
+ * The life of a slab's countdown (design.md, measurement 2):
+ *
+ *   current    never; malloc does not touch it, frees count down from a number too large to end
+ *   full       as many frees as make it worth allocating from again, 1/16 of the slots
+ *   partial    as many frees as slots are live: when it ends, the slab is empty */
+#include "cache/cache.h"
+
+#include "slab/depot.h"
+#include "slab/zone.h"
+
+static unsigned relink_mark(const struct slab *slab) {
+    unsigned mark = (unsigned)slab->slots / RELINK_FRACTION;
+    return SLM_TORTURE || mark == 0 ? 1 : mark;
+}
+
+/* Moves what the countdown has counted into the class's statistics and sets it anew. */
+static void restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees) {
+    struct bin *bin = &cache->bins[slab->cls];
+    store_relaxed(&bin->frees, bin->frees + slab_frees_since_set(slab));
+    slab_set_countdown(slab, frees);
+}
+
+static void install_current(struct cache *cache, unsigned cls, struct slab *slab) {
+    cache->bins[cls].current = slab;
+    if (cls >= TINY_CLASSES)
+        return;
+    size_t last = size_classes[cls].slot_bytes >> TINY_STEP_SHIFT;
+    size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> TINY_STEP_SHIFT) + 1;
+    for (size_t step = first; step <= last; step++)
+        cache->tiny[step] = slab;
+}
+
+static void list_as(struct cache *cache, struct slab *slab, enum slab_state state) {
+    struct bin *bin = &cache->bins[slab->cls];
+    store_relaxed(&slab->state, state);
+    slab_list_push(state == SLAB_PARTIAL ? &bin->partial : &bin->full, slab);
+}
+
+static void unlist(struct cache *cache, struct slab *slab) {
+    struct bin *bin = &cache->bins[slab->cls];
+    slab_list_remove(slab->state == SLAB_PARTIAL ? &bin->partial : &bin->full, slab);
+}
+
+/* Gives an unlisted slab without live slots back to its zone. False: a remote free (of a slot that
+ * was free already, or whose bit is merged but whose thread has yet to see so) has just queued it. */
+static bool release(struct cache *cache, struct slab *slab) {
+    lock_acquire(&cache->lock, RANK_CACHE);
+    bool quiet = load_relaxed(&slab->owner) == (uintptr_t)cache;
+    if (quiet)
+        store_relaxed(&slab->state, SLAB_CLAIMED);
+    lock_release(&cache->lock, RANK_CACHE);
+    if (quiet)
+        zone_release(slab);
+    return quiet;
+}
+
+void cache_settle(struct cache *cache, struct slab *slab) {
+    struct bin *bin = &cache->bins[slab->cls];
+    unsigned free_slots = slab_count_free(slab);
+    unsigned mark = relink_mark(slab);
+    if (free_slots == slab->slots) {
+        /* The last slab worth allocating from stays: the next malloc needs it. */
+        restart_countdown(cache, slab, COUNTDOWN_NEVER);
+        if ((bin->partial != NULL || SLM_TORTURE) && release(cache, slab))
+            return;
+        list_as(cache, slab, SLAB_PARTIAL);
+    } else if (free_slots >= mark) {
+        restart_countdown(cache, slab, (uint32_t)slab->slots - free_slots);
+        list_as(cache, slab, SLAB_PARTIAL);
+    } else {
+        restart_countdown(cache, slab, mark - free_slots);
+        list_as(cache, slab, SLAB_FULL);
+    }
+}
+
+void cache_countdown_over(struct cache *cache, struct slab *slab) {
+    if (slab->state == SLAB_CURRENT) {
+        restart_countdown(cache, slab, COUNTDOWN_NEVER);
+        return;
+    }
+    unlist(cache, slab);
+    cache_settle(cache, slab);
+}
+
+void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
+    slab_give(slab, slot);
+    if (decrement_own(&slab->countdown) == 0)
+        cache_countdown_over(cache, slab);
+}
+
+static struct slab *make_current(struct cache *cache, struct slab *slab) {
+    restart_countdown(cache, slab, COUNTDOWN_NEVER);
+    store_relaxed(&slab->state, SLAB_CURRENT);
+    install_current(cache, slab->cls, slab);
+    return slab;
+}
+
+static void retire_current(struct cache *cache, unsigned cls) {
+    struct slab *slab = cache->bins[cls].current;
+    if (slab == &cache_no_slab)
+        return;
+    install_current(cache, cls, (struct slab *)&cache_no_slab);
+    restart_countdown(cache, slab, relink_mark(slab));
+    list_as(cache, slab, SLAB_FULL);
+}
+
+/* After fork, a thread that vanished while it queued a slab left the slab marked but not queued. */
+static void recheck_list(struct cache *cache, struct slab *slab) {
+    for (; slab != NULL; slab = slab->next) {
+        if ((load_relaxed(&slab->owner) & OWNER_PENDING) == 0)
+            continue;
+        slab->queue_next = cache->remote_queue;
+        cache->remote_queue = slab;
+    }
+}
+
+static void recheck_pending(struct cache *cache) {
+    cache->recheck_pending = 0;
+    lock_acquire(&cache->lock, RANK_CACHE);
+    store_relaxed(&cache->remote_queue, NULL);
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        struct bin *bin = &cache->bins[cls];
+        if (bin->current != &cache_no_slab)
+            recheck_list(cache, bin->current); /* on no list: its links are NULL */
+        recheck_list(cache, bin->partial);
+        recheck_list(cache, bin->full);
+    }
+    lock_release(&cache->lock, RANK_CACHE);
+}
+
+struct slab *cache_refill(struct cache *cache, unsigned cls) {
+    struct bin *bin = &cache->bins[cls];
+
+    if (UNLIKELY(cache->recheck_pending))
+        recheck_pending(cache);
+    if (load_relaxed(&cache->remote_queue) != NULL)
+        cache_drain(cache);
+    if (load_relaxed(&bin->current->summary) != 0)
+        return bin->current;
+    retire_current(cache, cls);
+
+    struct slab *slab = bin->partial;
+    if (slab != NULL) {
+        unlist(cache, slab);
+        return make_current(cache, slab);
+    }
+    slab = depot_take(cls, (uintptr_t)cache);
+    while (slab == NULL && UNLIKELY(load_relaxed(&cache_rescue_pending)) && cache_rescue_some())
+        slab = depot_take(cls, (uintptr_t)cache);
+    if (slab == NULL)
+        slab = zone_acquire(cls, (uintptr_t)cache);
+    return slab != NULL ? make_current(cache, slab) : NULL;
+}

@@ -1,0 +1,154 @@
+/* Purpose: caches come and go with their threads.
+ * Owns:    the list of all caches and the pool of unused ones; the three static caches.
+ * Locking: RANK_REGISTRY for both lists. A cache's memory stays a cache for ever, so that a
+ *          pointer to one read from a slab's `owner` can be followed without a lock. */
+#include "cache/cache.h"
+
+#include "os/metadata.h"
+#include "slab/depot.h"
+#include "slab/zone.h"
+
+const struct slab cache_no_slab = {.slot_bytes = 1};
+
+#define NO_SLAB ((struct slab *)&cache_no_slab)
+#define EMPTY_CACHE                                                                               \
+    {                                                                                             \
+        .tiny = {[0 ... TINY_STEPS - 1] = NO_SLAB},                                               \
+        .bins = {[0 ... CLASS_COUNT - 1] = {.current = NO_SLAB} },                                \
+        .state = CACHE_LIVE                                                                       \
+    }
+
+struct cache cache_boot = EMPTY_CACHE;
+struct cache cache_dead = EMPTY_CACHE;
+struct cache cache_shared = EMPTY_CACHE;
+
+__thread struct cache *cache_self __attribute__((tls_model("initial-exec"))) = &cache_boot;
+
+static struct {
+    struct lock lock;
+    struct cache *all; /* written with release: walks take no lock */
+    struct cache *pool;
+} registry;
+
+struct lock *cache_registry_lock(void) { return &registry.lock; }
+
+void cache_clear(struct cache *cache) {
+    for (size_t step = 0; step < TINY_STEPS; step++)
+        cache->tiny[step] = NO_SLAB;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        cache->bins[cls].current = NO_SLAB;
+        cache->bins[cls].partial = cache->bins[cls].full = NULL;
+    }
+}
+
+struct cache *cache_create(void) {
+    lock_acquire(&registry.lock, RANK_REGISTRY);
+    struct cache *cache = registry.pool;
+    if (cache != NULL)
+        registry.pool = cache->pool_next;
+    lock_release(&registry.lock, RANK_REGISTRY);
+
+    if (cache == NULL) {
+        cache = metadata_alloc(sizeof *cache);
+        if (cache == NULL)
+            return NULL;
+        cache_clear(cache);
+        lock_acquire(&registry.lock, RANK_REGISTRY);
+        cache->all_next = registry.all;
+        store_release(&registry.all, cache);
+        lock_release(&registry.lock, RANK_REGISTRY);
+    }
+    cache->exit_rounds = 0;
+    store_relaxed(&cache->state, CACHE_LIVE);
+    cache_self = cache;
+    return cache;
+}
+
+/* Gives up one slab; the cache's lock and the depot's are held. Slabs without live slots are
+ * claimed and collected in `empty` instead. */
+static void give_up(struct bin *bin, struct depot *depot, struct slab *slab,
+                    struct slab **empty) {
+    store_relaxed(&bin->frees, bin->frees + slab_frees_since_set(slab));
+    slab_set_countdown(slab, COUNTDOWN_NEVER);
+    slab->next = slab->prev = NULL;
+    if (slab_count_free(slab) == slab->slots) {
+        store_relaxed(&slab->state, SLAB_CLAIMED);
+        slab->next = *empty;
+        *empty = slab;
+    } else {
+        depot_put_locked(depot, slab);
+    }
+}
+
+static void give_up_list(struct bin *bin, struct depot *depot, struct slab *list,
+                         struct slab **empty) {
+    while (list != NULL) {
+        struct slab *next = list->next;
+        give_up(bin, depot, list, empty);
+        list = next;
+    }
+}
+
+static void give_up_class(struct bin *bin, unsigned cls, struct slab **empty) {
+    struct depot *depot = &depots[cls];
+    if (bin->current == NO_SLAB && bin->partial == NULL && bin->full == NULL)
+        return;
+    lock_acquire(&depot->lock, RANK_CLASS);
+    if (bin->current != NO_SLAB)
+        give_up(bin, depot, bin->current, empty);
+    give_up_list(bin, depot, bin->partial, empty);
+    give_up_list(bin, depot, bin->full, empty);
+    lock_release(&depot->lock, RANK_CLASS);
+}
+
+void cache_destroy(struct cache *cache) {
+    struct slab *empty = NULL;
+
+    cache_self = &cache_dead;
+    cache_drain(cache);
+    lock_acquire(&cache->lock, RANK_CACHE);
+    /* Nobody can queue a slab while the lock is held: after this, none is pending. */
+    for (struct slab *slab = exchange_acq_rel(&cache->remote_queue, NULL); slab != NULL;) {
+        struct slab *next = slab->queue_next;
+        size_t conflict;
+        exchange_seq_cst(&slab->owner, (uintptr_t)cache);
+        struct bin *bin = &cache->bins[slab->cls];
+        store_relaxed(&bin->frees, bin->frees + slab_merge_remote(slab, &conflict));
+        slab = next;
+    }
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        give_up_class(&cache->bins[cls], cls, &empty);
+    cache_clear(cache);
+    lock_release(&cache->lock, RANK_CACHE);
+    while (empty != NULL) {
+        struct slab *next = empty->next;
+        empty->next = NULL;
+        zone_release(empty);
+        empty = next;
+    }
+    lock_acquire(&registry.lock, RANK_REGISTRY);
+    store_relaxed(&cache->state, CACHE_UNUSED);
+    cache->pool_next = registry.pool;
+    registry.pool = cache;
+    lock_release(&registry.lock, RANK_REGISTRY);
+}
+
+void cache_walk(void (*visit)(struct cache *cache, void *context), void *context) {
+    visit(&cache_shared, context);
+    for (struct cache *cache = load_acquire(&registry.all); cache; cache = cache->all_next)
+        visit(cache, context);
+}
+
+static void reset_in_child(struct cache *cache, void *self) {
+    lock_reset_in_child(&cache->lock);
+    cache->recheck_pending = 1;
+    if (cache != self && cache != &cache_shared && cache->state == CACHE_LIVE) {
+        store_relaxed(&cache->state, CACHE_VANISHED);
+        cache_rescue_pending = 1;
+    }
+}
+
+void cache_after_fork_in_child(struct cache *self) {
+    cache_rescue_restart();
+    cache_walk(reset_in_child, self);
+}

@@ -1,0 +1,54 @@
+/* Purpose: the tables of classes.h, all computed by the compiler. */
+#include "core/classes.h"
+
+#define NATURAL(bytes) ((bytes) & (~(size_t)(bytes) + 1))
+#define STEP(bytes) (NATURAL(bytes) > COLOUR_BYTES ? NATURAL(bytes) : COLOUR_BYTES)
+
+/* As many colours as fit below COLOURS * COLOUR_BYTES. */
+#define TINY(bytes)                                                                               \
+    {UINT64_MAX / (bytes) + 1, (bytes), STEP(bytes), (COLOURS * COLOUR_BYTES) / STEP(bytes),      \
+     ZONE_TINY}
+#define SMALL(bytes) {UINT64_MAX / (bytes) + 1, (bytes), NATURAL(bytes), 1, ZONE_SMALL}
+#define SMALL_DOUBLING(unit) SMALL(5 * (unit)), SMALL(6 * (unit)), SMALL(7 * (unit)), SMALL(8 * (unit))
+
+const struct size_class size_classes[CLASS_COUNT] = {
+    TINY(16),    TINY(32),    TINY(48),    TINY(64),    TINY(80),
+    TINY(96),    TINY(112),   TINY(128),   TINY(160),   TINY(192),
+    TINY(224),   TINY(256),   TINY(320),   TINY(384),   TINY(448),
+    TINY(512),   TINY(640),   TINY(768),   TINY(896),   TINY(1024),
+    SMALL_DOUBLING(256),  SMALL_DOUBLING(512),  SMALL_DOUBLING(1024),  SMALL_DOUBLING(2048),
+    SMALL_DOUBLING(4096), SMALL_DOUBLING(8192), SMALL_DOUBLING(16384),
+};
+
+/* Four classes per doubling: with 2^k < n <= 2^(k+1) counted in units of 2^k / 4. */
+#define QUARTER(n, k) (((n) + ((1 << (k)) / 4) - 1) / ((1 << (k)) / 4) - 5)
+#define LOG2(n) (63 - __builtin_clzll((unsigned long long)(n)))
+#define TINY_CLASS(s)                                                                             \
+    ((s) <= 1 ? 0 : (s) <= 8 ? (s)-1 : 8 + 4 * (LOG2((s)-1) - 3) + QUARTER(s, LOG2((s)-1)))
+#define SMALL_CLASS(s)                                                                            \
+    ((s) <= 4 ? 0 : TINY_CLASSES + 4 * (LOG2((s)-1) - 2) + QUARTER(s, LOG2((s)-1)))
+
+#define T1(s) TINY_CLASS(s)
+#define T4(s) T1(s), T1((s) + 1), T1((s) + 2), T1((s) + 3)
+#define T16(s) T4(s), T4((s) + 4), T4((s) + 8), T4((s) + 12)
+#define S1(s) SMALL_CLASS(s)
+#define S4(s) S1(s), S1((s) + 1), S1((s) + 2), S1((s) + 3)
+#define S16(s) S4(s), S4((s) + 4), S4((s) + 8), S4((s) + 12)
+#define S64(s) S16(s), S16((s) + 16), S16((s) + 32), S16((s) + 48)
+
+const uint8_t tiny_class_of_step[TINY_STEPS] = {T16(0), T16(16), T16(32), T16(48), T1(64)};
+
+const uint8_t small_class_of_step[SMALL_STEPS] = {S64(0),   S64(64),  S64(128), S64(192), S64(256),
+                                                  S64(320), S64(384), S64(448), S1(512)};
+
+unsigned class_of_aligned(size_t bytes, size_t alignment) {
+    if (bytes < alignment)
+        bytes = alignment;
+    if (bytes > SMALL_MAX_BYTES)
+        return CLASS_COUNT;
+    /* A doubling holds a multiple of any power of two below it: at most a few steps. */
+    unsigned cls = class_of(bytes);
+    while (cls < CLASS_COUNT && size_classes[cls].slot_bytes % alignment != 0)
+        cls++;
+    return cls;
+}

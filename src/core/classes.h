@@ -1,0 +1,53 @@
+/* Purpose: the size classes: request size -> class -> slot size, count and magic number.
+ * Owns:    constant tables; pure functions.
+ *
+ *   class    0    1  ...   7 |   8    9   10   11 | ...  19 |   20 ...    47
+ *   bytes   16   32      128 | 160  192  224  256 |    1024 | 1280    131072
+ *           TINY: steps of 16, then four per doubling       | SMALL: four per doubling */
+#ifndef SLM_CORE_CLASSES_H
+#define SLM_CORE_CLASSES_H
+
+#include "base/bits.h"
+#include "core/params.h"
+
+enum zone_kind { ZONE_TINY, ZONE_SMALL, ZONE_COUNT };
+
+struct size_class {
+    uint64_t magic;       /* magic_of(slot_bytes) */
+    uint32_t slot_bytes;  /* a multiple of 16 */
+    uint32_t colour_step; /* bytes; a multiple of the slots' natural alignment */
+    uint32_t colours;     /* how many starts a slab of this class may have, at least 1 */
+    uint32_t zone;        /* enum zone_kind */
+};
+
+extern const struct size_class size_classes[CLASS_COUNT];
+
+/* By steps of 16 bytes (TINY) and of 256 bytes (SMALL); see class_of. */
+extern const uint8_t tiny_class_of_step[TINY_STEPS];
+extern const uint8_t small_class_of_step[SMALL_STEPS];
+
+HOT_INLINE size_t tiny_step(size_t bytes) { return (bytes + 15) >> TINY_STEP_SHIFT; }
+HOT_INLINE size_t small_step(size_t bytes) { return (bytes + 255) >> SMALL_STEP_SHIFT; }
+
+/* The smallest class whose slots hold `bytes`, which is at most SMALL_MAX_BYTES. */
+HOT_INLINE unsigned class_of(size_t bytes) {
+    return bytes <= TINY_MAX_BYTES ? tiny_class_of_step[tiny_step(bytes)]
+                                   : small_class_of_step[small_step(bytes)];
+}
+
+/* The smallest class whose slots hold `bytes` and all start at multiples of `alignment`, a power
+ * of two; CLASS_COUNT if there is none. */
+unsigned class_of_aligned(size_t bytes, size_t alignment);
+
+HOT_INLINE size_t slab_shift_of(enum zone_kind kind) {
+    return kind == ZONE_TINY ? TINY_SLAB_SHIFT : SMALL_SLAB_SHIFT;
+}
+
+/* Slots of a slab whose slot 0 lies `start_bytes` behind the slab's first byte. */
+HOT_INLINE unsigned class_slots(unsigned cls, size_t start_bytes) {
+    const struct size_class *c = &size_classes[cls];
+    size_t slab_bytes = (size_t)1 << slab_shift_of((enum zone_kind)c->zone);
+    return (unsigned)((slab_bytes - start_bytes) / c->slot_bytes);
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* Purpose: every number of the design, once, with the asserts that tie them together.
+ * Owns:    nothing. */
+#ifndef SLM_CORE_PARAMS_H
+#define SLM_CORE_PARAMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* Every pointer handed out is a multiple of this. */
+#define MIN_ALIGNMENT ((size_t)16)
+
+/* Zones: what a request size means, and how the zone's range is cut into slabs. */
+#define TINY_MAX_BYTES ((size_t)1024)
+#define SMALL_MAX_BYTES ((size_t)128 << 10)
+#define TINY_SLAB_SHIFT 16
+#define SMALL_SLAB_SHIFT 20
+
+/* Size classes: steps of TINY_STEP to 128 bytes, then four per doubling. */
+#define TINY_STEP_SHIFT 4
+#define SMALL_STEP_SHIFT 8
+#define TINY_CLASSES 20
+#define SMALL_CLASSES 28
+#define CLASS_COUNT (TINY_CLASSES + SMALL_CLASSES)
+#define TINY_STEPS ((TINY_MAX_BYTES >> TINY_STEP_SHIFT) + 1)    /* step 0 is malloc(0) */
+#define SMALL_STEPS ((SMALL_MAX_BYTES >> SMALL_STEP_SHIFT) + 1) /* up to 1 KiB unused */
+
+/* Bitmaps: 64 words of 64 slots. */
+#define SLAB_WORDS 64
+#define SLAB_SLOTS_MAX (SLAB_WORDS * 64)
+
+/* Slot 0 of a TINY slab starts at one of COLOURS multiples of COLOUR_BYTES, so that the hot first
+ * slots of slabs do not all fight for the same cache sets (design.md, measurement 3). */
+#define COLOURS 8
+#define COLOUR_BYTES ((size_t)256)
+
+/* A full slab is looked at again for allocation when this part of its slots has been freed. */
+#define RELINK_FRACTION 16
+
+/* First reservation of each zone; halved until the system grants it. Further ranges follow. Smaller
+ * under ThreadSanitizer, whose shadow leaves 1.5 TiB to the program. */
+#ifndef SLM_RESERVE_SHIFT
+#define SLM_RESERVE_SHIFT 40
+#endif
+#define RESERVE_BYTES ((size_t)1 << SLM_RESERVE_SHIFT)
+#define RESERVE_MIN_BYTES ((size_t)4 << 20)
+#define RANGES_MAX 512
+/* Under RLIMIT_AS, one range takes at most this part of the limit. */
+#define RESERVE_LIMIT_PART 16
+
+/* Slabs are made writable in steps: an eighth of what is in use already, within these bounds. */
+#define COMMIT_MIN_BYTES ((size_t)2 << 20)
+#define COMMIT_MAX_BYTES ((size_t)64 << 20)
+#define COMMIT_METADATA_BYTES ((size_t)256 << 10)
+
+/* LARGE: freed mappings kept for reuse, in bytes and in time. */
+#define LARGE_CACHE_MIN_BYTES ((size_t)64 << 20)
+#define LARGE_CACHE_LIVE_PART 4 /* or this part of the live bytes, if that is more */
+#define LARGE_CACHE_MS (SLM_TORTURE ? 0u : 1000u)
+/* Room left behind a block that realloc had to grow: 1/8 of it, not touched until used. */
+#define LARGE_GROWTH_PART 8
+
+/* Empty slabs keep their memory this long before it is given back. */
+#define EMPTY_SLAB_MS (SLM_TORTURE ? 0u : 1000u)
+
+/* Addresses above this are no user-space addresses on the supported machines. */
+#define ADDRESS_BITS 47
+
+_Static_assert(TINY_STEPS == 65, "steps 0..64 of 16 bytes");
+_Static_assert(SMALL_STEPS == 513, "steps 0..512 of 256 bytes");
+_Static_assert(((size_t)1 << TINY_SLAB_SHIFT) / MIN_ALIGNMENT == SLAB_SLOTS_MAX,
+               "two levels of 64 cover the smallest class exactly");
+_Static_assert(SMALL_MAX_BYTES <= (size_t)1 << SMALL_SLAB_SHIFT, "a slot fits into its slab");
+_Static_assert(RESERVE_MIN_BYTES >= (size_t)2 << SMALL_SLAB_SHIFT, "a range holds a slab");
+_Static_assert(COLOUR_BYTES % MIN_ALIGNMENT == 0, "colours keep the alignment");
+
+#endif

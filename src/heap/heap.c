@@ -1,0 +1,132 @@
+/* Purpose: the slow ways of malloc, calloc and free. See heap.h. */
+#include "heap/heap.h"
+
+#include <string.h>
+
+#include "large/large.h"
+#include "os/os.h"
+#include "slab/zone.h"
+
+/* Takes a slot of the class, from the borrowed cache. `*is_zero`: it reads as zero. */
+static void *take_slot(struct cache *cache, unsigned cls, bool *is_zero) {
+    struct slab *slab = cache_refill(cache, cls);
+    if (UNLIKELY(slab == NULL))
+        return NULL;
+    size_t slot = slab_take(slab, load_relaxed(&slab->summary));
+    *is_zero = false;
+    if (slab->zone == ZONE_SMALL && slot >= slab->fresh_from) {
+        *is_zero = true;
+        slab->fresh_from = (uint32_t)slot + 1;
+    }
+    return slab_slot_address(slab, slot);
+}
+
+static void *malloc_class(unsigned cls, bool *is_zero) {
+    struct cache *cache = heap_borrow_cache();
+    if (UNLIKELY(cache == NULL))
+        return NULL;
+    void *pointer = take_slot(cache, cls, is_zero);
+    heap_return_cache(cache);
+    if (UNLIKELY(pointer == NULL) && heap_trim() > 0) {
+        cache = heap_borrow_cache();
+        pointer = take_slot(cache, cls, is_zero);
+        heap_return_cache(cache);
+    }
+    return pointer;
+}
+
+/* LARGE needs the heap set up, but no cache of the thread's. */
+static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
+    struct cache *cache = heap_borrow_cache();
+    if (UNLIKELY(cache == NULL))
+        return NULL;
+    heap_return_cache(cache);
+    void *pointer = large_alloc(bytes, alignment, is_zero);
+    if (UNLIKELY(pointer == NULL) && heap_trim() > 0)
+        pointer = large_alloc(bytes, alignment, is_zero);
+    return pointer;
+}
+
+void *heap_malloc(size_t bytes) {
+    bool is_zero;
+    if (bytes > SMALL_MAX_BYTES)
+        return malloc_large(bytes, MIN_ALIGNMENT, &is_zero);
+    return malloc_class(class_of(bytes), &is_zero);
+}
+
+void *heap_malloc_aligned(size_t bytes, size_t alignment) {
+    bool is_zero;
+    unsigned cls = class_of_aligned(bytes, alignment);
+    if (cls < CLASS_COUNT)
+        return malloc_class(cls, &is_zero);
+    return malloc_large(bytes, alignment, &is_zero);
+}
+
+void *heap_calloc(size_t bytes) {
+    bool is_zero = false;
+    void *pointer = bytes > SMALL_MAX_BYTES ? malloc_large(bytes, MIN_ALIGNMENT, &is_zero)
+                                            : malloc_class(class_of(bytes), &is_zero);
+    if (pointer != NULL && !is_zero)
+        memset(pointer, 0, bytes);
+    return pointer;
+}
+
+enum fault heap_free(void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    if (pointer == NULL)
+        return FAULT_NONE;
+    struct slab *slab = zone_find(address);
+    if (slab == NULL)
+        return large_free(pointer);
+
+    size_t slot;
+    enum fault fault = slab_examine(slab, address, &slot);
+    if (UNLIKELY(fault != FAULT_NONE))
+        return fault;
+    struct cache *cache = heap_borrow_cache(); /* never NULL: there is a slab */
+    if (owner_cache(load_relaxed(&slab->owner)) == cache)
+        cache_free_local(cache, slab, slot);
+    else
+        fault = cache_free_remote(cache, slab, slot);
+    heap_return_cache(cache);
+    return fault;
+}
+
+size_t heap_usable(const void *pointer, enum fault *fault) {
+    uintptr_t address = (uintptr_t)pointer;
+    struct slab *slab = zone_find(address);
+    size_t bytes;
+    *fault = FAULT_NONE;
+    if (slab == NULL) {
+        uintptr_t start;
+        bytes = large_usable(pointer);
+        if (UNLIKELY(bytes == 0))
+            *fault = large_examine(address, &start, &bytes);
+    } else {
+        size_t slot;
+        *fault = slab_examine(slab, address, &slot);
+        bytes = slab->slot_bytes;
+    }
+    return LIKELY(*fault == FAULT_NONE) ? bytes : 0;
+}
+
+static bool take_late_fault(struct cache *cache, struct slab **slab, size_t *slot) {
+    *slab = load_relaxed(&cache->late_slab);
+    if (LIKELY(*slab == NULL))
+        return false;
+    *slot = cache->late_slot;
+    store_relaxed(&cache->late_slab, NULL);
+    return true;
+}
+
+bool heap_late_fault(struct slab **slab, size_t *slot) {
+    return take_late_fault(cache_self, slab, slot) ||
+           take_late_fault(&cache_shared, slab, slot);
+}
+
+size_t heap_trim(void) {
+    size_t bytes = large_purge();
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
+        bytes += zone_purge((enum zone_kind)kind, UINT64_MAX);
+    return bytes;
+}

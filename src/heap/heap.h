@@ -1,0 +1,52 @@
+/* Purpose: the whole allocator behind one small interface: routes by size and by owner. The only
+ *          layer that knows all others below it.
+ * Owns:    process-wide initialisation; the shared cache's use; fork.
+ * Locking: RANK_SHARED_CACHE while a thread without a cache borrows the shared one.
+ *
+ * Sizes have been checked against PTRDIFF_MAX by the API layer; errno is the API layer's too. No
+ * function here reports a fault: it returns it. */
+#ifndef SLM_HEAP_HEAP_H
+#define SLM_HEAP_HEAP_H
+
+#include "cache/cache.h"
+
+/* The slow way of an allocation, for every size and every state of the thread. NULL: no memory. */
+void *heap_malloc(size_t bytes);
+
+/* As heap_malloc, at a multiple of `alignment`, a power of two. */
+void *heap_malloc_aligned(size_t bytes, size_t alignment);
+
+/* As heap_malloc, and the bytes asked for read as zero. */
+void *heap_calloc(size_t bytes);
+
+/* The slow way of a free, for every pointer, NULL included. What it finds wrong it returns, and has
+ * done nothing. */
+enum fault heap_free(void *pointer);
+
+/* Bytes that a live block may use; 0 and the fault if there is no such block. */
+size_t heap_usable(const void *pointer, enum fault *fault);
+
+/* Resizes a live block; on failure it stays as it was, and NULL is returned. */
+void *heap_realloc(void *pointer, size_t bytes, enum fault *fault);
+
+/* A double free by two threads at once that was found only when their frees were merged, by a call
+ * of this thread; once. */
+bool heap_late_fault(struct slab **slab, size_t *slot);
+
+/* Gives back to the system what is free: cached mappings, empty slabs. Returns the bytes. */
+size_t heap_trim(void);
+
+/* --- init.c ------------------------------------------------------------------------------------- */
+
+/* The calling thread's cache, made if need be; a thread that can have none gets the shared one,
+ * locked. NULL: the heap could not be set up. */
+struct cache *heap_borrow_cache(void);
+void heap_return_cache(struct cache *cache);
+struct lock *heap_shared_lock(void);
+
+/* --- fork.c ------------------------------------------------------------------------------------- */
+
+/* Registers the fork handlers; called once. */
+void heap_register_fork(void);
+
+#endif

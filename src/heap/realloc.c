@@ -1,0 +1,40 @@
+/* Purpose: realloc: in place where the slot or mapping allows it, by moving pages, else by copying.
+ * Owns:    nothing. */
+#include <string.h>
+
+#include "heap/heap.h"
+#include "large/large.h"
+
+/* A block in a slab stays where it is while it fills at least half of its slot, or if the slot is
+ * so small that a copy would be dearer than the waste. */
+enum { KEEP_PART = 2, KEEP_BYTES = 128 };
+
+static bool stays(size_t old_bytes, size_t bytes) {
+    return bytes <= old_bytes && old_bytes <= SMALL_MAX_BYTES &&
+           (bytes >= old_bytes / KEEP_PART || old_bytes <= KEEP_BYTES);
+}
+
+static void *copy_to_new(void *old, size_t old_bytes, size_t bytes, enum fault *fault) {
+    void *pointer = heap_malloc(bytes);
+    if (pointer == NULL)
+        return NULL;
+    memcpy(pointer, old, old_bytes < bytes ? old_bytes : bytes);
+    *fault = heap_free(old);
+    return pointer;
+}
+
+void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
+    size_t old_bytes = heap_usable(pointer, fault);
+    if (UNLIKELY(*fault != FAULT_NONE))
+        return NULL;
+    if (stays(old_bytes, bytes))
+        return pointer;
+    if (old_bytes > SMALL_MAX_BYTES && bytes > SMALL_MAX_BYTES) {
+        void *resized = large_resize(pointer, bytes);
+        if (resized != NULL)
+            return resized;
+    }
+    void *copy = copy_to_new(pointer, old_bytes, bytes, fault);
+    /* A block that shrinks can always stay. */
+    return copy == NULL && bytes <= old_bytes ? pointer : copy;
+}

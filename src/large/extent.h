@@ -1,0 +1,74 @@
+/* Purpose: extents, the page-granular pieces of address space that LARGE blocks are made of, and
+ *          the cache of free ones: split to serve smaller requests, merged with free neighbours.
+ * Owns:    every extent descriptor; the free extents and their memory.
+ * Locking: RANK_LARGE, held by the caller, unless said otherwise. No system call is made here.
+ *
+ *   bins[size class] -> extent <-> extent ...      free extents by size, four bins per doubling
+ *   oldest <-> ... <-> newest                      the same extents by time
+ *
+ * Invariants: extents do not overlap; the page map names each extent at its first and last page;
+ * no two free extents touch; descriptors are type-stable, so that a reader without the lock sees
+ * an extent, though maybe not the one it looked for. */
+#ifndef SLM_LARGE_EXTENT_H
+#define SLM_LARGE_EXTENT_H
+
+#include "os/lock.h"
+
+enum extent_state {
+    EXTENT_UNUSED, /* a descriptor without memory */
+    EXTENT_LIVE,   /* a block of the program */
+    EXTENT_FREE,   /* in the cache */
+    EXTENT_BUSY,   /* on its way to or from the system */
+};
+
+struct extent {
+    uintptr_t address;
+    size_t bytes;      /* whole pages */
+    size_t used_bytes; /* EXTENT_LIVE: what the block may use; the rest is room to grow */
+    uint8_t state;     /* enum extent_state */
+    bool is_zero;      /* all of it reads as zero */
+    uint64_t freed_ms;
+    struct extent *bin_next, *bin_prev; /* EXTENT_UNUSED: bin_next links the pool */
+    struct extent *newer, *older;
+};
+
+/* Allocates descriptors ahead of need, so that nothing can fail half way; false: no memory. */
+bool extent_reserve_descriptors(unsigned count);
+
+/* A descriptor for memory that is new here; entries in the page map were prepared. */
+struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum extent_state state);
+
+/* Forgets an extent that is in no list. */
+void extent_forget(struct extent *extent);
+
+/* Takes a free extent that holds `bytes` at a multiple of `alignment`, cut to fit; NULL: none.
+ * Needs two descriptors in reserve. */
+struct extent *extent_take(size_t bytes, size_t alignment);
+
+/* Puts an unlisted extent into the cache, merged with free neighbours. */
+void extent_put(struct extent *extent, uint64_t now_ms);
+
+/* Cuts an extent after `bytes`; the rest is a new extent of the same state. Needs a descriptor. NULL,
+ * and the extent is whole: no memory for the page map. */
+struct extent *extent_split(struct extent *extent, size_t bytes);
+
+/* If the memory right behind `extent` is a free extent, takes up to `bytes` of it in. */
+bool extent_grow_in_place(struct extent *extent, size_t bytes);
+
+/* Takes the oldest free extent out of the cache, if it was freed before `before_ms` or if the
+ * cache holds more than `limit_bytes`; it becomes EXTENT_BUSY. */
+struct extent *extent_take_expired(uint64_t before_ms, size_t limit_bytes);
+
+/* Takes a live extent out of the page map while the system may be moving it, so that another
+ * mapping at its old address can be entered at once; and back, perhaps elsewhere (entries for
+ * that were prepared). */
+void extent_hide(struct extent *extent);
+void extent_show(struct extent *extent, uintptr_t address, size_t bytes);
+
+/* The extent that `address` lies in, whatever its state, or NULL. Takes no lock, is not fast. */
+struct extent *extent_find(uintptr_t address);
+
+size_t extent_free_bytes(void);
+size_t extent_free_count(void);
+
+#endif

@@ -1,0 +1,306 @@
+/* Purpose: large.h.
+ * Owns:    the lock and the counters; extents through extent.h. */
+#include "large/large.h"
+
+#include "base/bits.h"
+#include "core/params.h"
+#include "large/extent.h"
+#include "large/pagemap.h"
+
+enum { EXPIRE_BATCH = 8, DESCRIPTORS = 4 };
+
+static struct {
+    struct lock lock;
+    struct large_stats stats;
+} large;
+
+struct lock *large_lock(void) { return &large.lock; }
+
+static void enter_lock(void) { lock_acquire(&large.lock, RANK_LARGE); }
+static void leave_lock(void) { lock_release(&large.lock, RANK_LARGE); }
+
+static void count_live(struct extent *extent, bool born) {
+    struct large_stats *stats = &large.stats;
+    if (born) {
+        store_relaxed(&stats->live_bytes, stats->live_bytes + extent->bytes);
+        store_relaxed(&stats->live_count, stats->live_count + 1);
+    } else {
+        store_relaxed(&stats->live_bytes, stats->live_bytes - extent->bytes);
+        store_relaxed(&stats->live_count, stats->live_count - 1);
+    }
+    size_t held = stats->live_bytes + extent_free_bytes();
+    if (held > stats->peak_bytes)
+        store_relaxed(&stats->peak_bytes, held);
+}
+
+static size_t cache_limit(void) {
+    size_t part = large.stats.live_bytes / LARGE_CACHE_LIVE_PART;
+    return part > LARGE_CACHE_MIN_BYTES ? part : LARGE_CACHE_MIN_BYTES;
+}
+
+/* --- giving mappings back ---------------------------------------------------------------------- */
+
+struct piece {
+    uintptr_t address;
+    size_t bytes;
+};
+
+/* With the lock held: takes expired extents out of every table; what they covered is the caller's
+ * to unmap after the unlock. (Not later than the unlock may another mapping appear there.) */
+static unsigned take_expired(struct piece *pieces, uint64_t before_ms, size_t limit_bytes) {
+    unsigned count = 0;
+    while (count < EXPIRE_BATCH) {
+        struct extent *extent = extent_take_expired(before_ms, limit_bytes);
+        if (extent == NULL)
+            break;
+        pieces[count++] = (struct piece){extent->address, extent->bytes};
+        extent_forget(extent);
+    }
+    large.stats.unmappings += count;
+    return count;
+}
+
+/* A mapping that the system does not take back (it can run out of mappings by splitting one) stays
+ * ours, without its memory if possible. */
+static void keep(struct piece piece) {
+    bool is_zero = os_purge((void *)piece.address, piece.bytes);
+    enter_lock();
+    if (extent_reserve_descriptors(1) &&
+        pagemap_prepare(piece.address, piece.address + piece.bytes - 1))
+        extent_put(extent_new(piece.address, piece.bytes, is_zero, EXTENT_BUSY), os_clock_ms());
+    leave_lock();
+}
+
+static size_t unmap(const struct piece *pieces, unsigned count) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (os_unmap((void *)pieces[i].address, pieces[i].bytes))
+            bytes += pieces[i].bytes;
+        else
+            keep(pieces[i]);
+    }
+    return bytes;
+}
+
+static uint64_t expiry(uint64_t now) { return now > LARGE_CACHE_MS ? now - LARGE_CACHE_MS : 0; }
+
+size_t large_purge(void) {
+    struct piece pieces[EXPIRE_BATCH];
+    size_t bytes = 0;
+    size_t rounds = extent_free_count() / EXPIRE_BATCH + 1;
+    while (rounds-- > 0) {
+        enter_lock();
+        unsigned count = take_expired(pieces, UINT64_MAX, 0);
+        leave_lock();
+        bytes += unmap(pieces, count);
+    }
+    return bytes;
+}
+
+/* --- allocation -------------------------------------------------------------------------------- */
+
+static void make_live(struct extent *extent, size_t used_bytes) {
+    store_relaxed(&extent->used_bytes, used_bytes);
+    store_relaxed(&extent->state, EXTENT_LIVE);
+    count_live(extent, true);
+}
+
+/* With the lock held: enters a fresh mapping and cuts the aligned block out of it. */
+static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t bytes,
+                                    size_t alignment) {
+    if (!extent_reserve_descriptors(DESCRIPTORS) ||
+        !pagemap_prepare(address, address + mapped - 1))
+        return NULL;
+    uintptr_t start = round_up(address, alignment);
+    uintptr_t end = start + bytes;
+    if (!pagemap_prepare(start - 1, start) || !pagemap_prepare(end - 1, end))
+        return NULL;
+    uint64_t now = os_clock_ms();
+    struct extent *extent = extent_new(address, mapped, true, EXTENT_BUSY);
+    if (start > address) {
+        struct extent *rest = extent_split(extent, start - address);
+        extent_put(extent, now);
+        extent = rest;
+    }
+    if (extent->bytes > bytes)
+        extent_put(extent_split(extent, bytes), now);
+    return extent;
+}
+
+static struct extent *map_new(size_t bytes, size_t alignment) {
+    size_t mapped = bytes;
+    if (alignment > os_page_bytes &&
+        __builtin_add_overflow(bytes, alignment - os_page_bytes, &mapped))
+        return NULL;
+    void *memory = os_map(mapped);
+    if (memory == NULL && large_purge() > 0)
+        memory = os_map(mapped);
+    if (memory == NULL)
+        return NULL;
+    enter_lock();
+    struct extent *extent = enter_mapping((uintptr_t)memory, mapped, bytes, alignment);
+    if (extent != NULL) {
+        large.stats.mappings++;
+        make_live(extent, bytes);
+    }
+    leave_lock();
+    if (extent == NULL)
+        os_unmap(memory, mapped);
+    return extent;
+}
+
+void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
+    struct piece pieces[EXPIRE_BATCH];
+    struct extent *extent = NULL;
+    bytes = round_up(bytes, os_page_bytes);
+    uint64_t now = os_clock_ms();
+
+    enter_lock();
+    unsigned count = take_expired(pieces, expiry(now), cache_limit());
+    if (extent_reserve_descriptors(DESCRIPTORS))
+        extent = extent_take(bytes, alignment);
+    if (extent != NULL)
+        make_live(extent, bytes);
+    leave_lock();
+    unmap(pieces, count);
+    if (extent == NULL)
+        extent = map_new(bytes, alignment);
+    if (extent == NULL)
+        return NULL;
+    fetch_add_relaxed(&large.stats.allocations, 1);
+    if (is_zero != NULL)
+        *is_zero = extent->is_zero;
+    extent->is_zero = false; /* the program writes to it from now on */
+    return (void *)extent->address;
+}
+
+enum fault large_free(void *pointer) {
+    struct piece pieces[EXPIRE_BATCH];
+    uintptr_t start;
+    size_t bytes;
+    uint64_t now = os_clock_ms();
+
+    enter_lock();
+    struct extent *extent = pagemap_get((uintptr_t)pointer);
+    if (extent == NULL || extent->address != (uintptr_t)pointer ||
+        extent->state != EXTENT_LIVE) {
+        leave_lock();
+        return large_examine((uintptr_t)pointer, &start, &bytes);
+    }
+    count_live(extent, false);
+    large.stats.frees++;
+    extent_put(extent, now);
+    unsigned count = take_expired(pieces, expiry(now), cache_limit());
+    leave_lock();
+    unmap(pieces, count);
+    return FAULT_NONE;
+}
+
+/* --- resizing ---------------------------------------------------------------------------------- */
+
+/* With the lock held: shrinks to `bytes`; the rest goes to the cache unless it is little. */
+static void shrink(struct extent *extent, size_t bytes, uint64_t now) {
+    size_t spare = extent->bytes - bytes;
+    store_relaxed(&extent->used_bytes, bytes);
+    if (spare <= bytes / LARGE_GROWTH_PART || !extent_reserve_descriptors(1))
+        return;
+    count_live(extent, false);
+    struct extent *rest = extent_split(extent, bytes);
+    store_relaxed(&extent->used_bytes, bytes);
+    count_live(extent, true);
+    if (rest != NULL)
+        extent_put(rest, now);
+}
+
+/* Lets the system extend or move the mapping; the lock is released meanwhile. */
+static bool remap(struct extent *extent, size_t bytes) {
+    uintptr_t address = extent->address;
+    size_t old_bytes = extent->bytes;
+    size_t roomy = round_up(bytes + bytes / LARGE_GROWTH_PART, os_page_bytes);
+    struct pagemap_nodes nodes;
+    if (!pagemap_reserve_nodes(&nodes))
+        return false;
+    count_live(extent, false);
+    extent_hide(extent);
+    leave_lock();
+    void *moved = os_remap((void *)address, old_bytes, roomy, true);
+    if (moved == NULL) {
+        roomy = bytes;
+        moved = os_remap((void *)address, old_bytes, roomy, true);
+    }
+    enter_lock();
+    uintptr_t to = moved != NULL ? (uintptr_t)moved : address;
+    size_t to_bytes = moved != NULL ? roomy : old_bytes;
+    pagemap_return_nodes(&nodes);
+    if (!pagemap_prepare(to, to + to_bytes - 1))
+        ASSERT(!"two pages need at most the nodes that were returned");
+    extent_show(extent, to, to_bytes);
+    count_live(extent, true);
+    return moved != NULL;
+}
+
+static bool grow(struct extent *extent, size_t bytes) {
+    size_t roomy = round_up(bytes + bytes / LARGE_GROWTH_PART, os_page_bytes);
+    bool grown = false;
+    if (extent_reserve_descriptors(DESCRIPTORS)) {
+        count_live(extent, false);
+        grown = extent_grow_in_place(extent, roomy - extent->bytes) ||
+                extent_grow_in_place(extent, bytes - extent->bytes);
+        count_live(extent, true);
+    }
+    if (!grown)
+        grown = remap(extent, bytes);
+    if (grown)
+        store_relaxed(&extent->used_bytes, bytes);
+    return grown;
+}
+
+void *large_resize(void *pointer, size_t bytes) {
+    void *result = NULL;
+    uint64_t now = os_clock_ms();
+    bytes = round_up(bytes, os_page_bytes);
+
+    enter_lock();
+    struct extent *extent = pagemap_get((uintptr_t)pointer);
+    if (extent != NULL && extent->address == (uintptr_t)pointer &&
+        extent->state == EXTENT_LIVE) {
+        if (bytes <= extent->bytes) {
+            shrink(extent, bytes, now);
+            result = pointer;
+        } else if (grow(extent, bytes)) {
+            result = (void *)extent->address;
+        }
+    }
+    leave_lock();
+    return result;
+}
+
+/* --- looking ------------------------------------------------------------------------------------ */
+
+size_t large_usable(const void *pointer) {
+    struct extent *extent = pagemap_get((uintptr_t)pointer);
+    if (extent == NULL || load_relaxed(&extent->address) != (uintptr_t)pointer ||
+        load_relaxed(&extent->state) != EXTENT_LIVE)
+        return 0;
+    return load_relaxed(&extent->used_bytes);
+}
+
+enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes) {
+    const struct extent *extent = extent_find(address);
+    if (extent == NULL)
+        return FAULT_FOREIGN;
+    *start = load_relaxed(&extent->address);
+    *bytes = load_relaxed(&extent->bytes);
+    if (load_relaxed(&extent->state) != EXTENT_LIVE)
+        return FAULT_DOUBLE_FREE;
+    return *start == address ? FAULT_NONE : FAULT_INTERIOR;
+}
+
+void large_stats(struct large_stats *stats) {
+    enter_lock();
+    *stats = large.stats;
+    stats->allocations = load_relaxed(&large.stats.allocations);
+    stats->cached_bytes = extent_free_bytes();
+    stats->cached_count = extent_free_count();
+    leave_lock();
+}

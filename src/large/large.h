@@ -1,0 +1,42 @@
+/* Purpose: LARGE blocks: a direct mapping each, freed ones kept for a while, resized in place or
+ *          by moving pages, never by copying.
+ * Owns:    all extents.
+ * Locking: RANK_LARGE, taken inside; no system call is made while it is held.
+ *
+ * A block is an extent: its pointer is the extent's address, a multiple of the page size. */
+#ifndef SLM_LARGE_LARGE_H
+#define SLM_LARGE_LARGE_H
+
+#include "core/fault.h"
+#include "os/lock.h"
+
+struct large_stats {
+    size_t live_bytes, live_count;  /* blocks of the program */
+    size_t peak_bytes;              /* highest live_bytes + cached_bytes */
+    size_t cached_bytes, cached_count;
+    uint64_t allocations, frees;    /* calls */
+    uint64_t mappings, unmappings;  /* system calls */
+};
+
+/* A block of at least `bytes` (<= PTRDIFF_MAX) at a multiple of `alignment`, a power of two.
+ * `*is_zero` (unless NULL): it is known to read as zero. NULL: no memory. */
+void *large_alloc(size_t bytes, size_t alignment, bool *is_zero);
+
+enum fault large_free(void *pointer);
+
+/* Resizes the block without copying. NULL: not possible that way; the block is as it was. */
+void *large_resize(void *pointer, size_t bytes);
+
+/* Bytes that the block may use; 0: no live LARGE block starts there. Takes no lock. */
+size_t large_usable(const void *pointer);
+
+/* What is wrong with freeing `address`, and the block it lies in, if any. Takes no lock. */
+enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes);
+
+/* Gives the whole cache back to the system; returns the bytes. */
+size_t large_purge(void);
+
+void large_stats(struct large_stats *stats);
+struct lock *large_lock(void);
+
+#endif

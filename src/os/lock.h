@@ -1,0 +1,83 @@
+/* Purpose: the one kind of lock: a word, a futex, a rank.
+ * Owns:    nothing.
+ * Locking: locks are taken in the order of their ranks, lowest number first; two of one rank only
+ *          in the order of their addresses. Debug builds check it (after jemalloc's witness.h).
+ *
+ * A lock is all zeros when free, so static ones need no initialisation. It spins briefly, then
+ * sleeps in the kernel. A thread that asks for a lock it holds already, which only a signal
+ * handler or another library's fork handler can bring about, is let in when it is the forking
+ * thread between prepare and parent/child, and else told on standard error and aborted: it
+ * never hangs. */
+#ifndef SLM_OS_LOCK_H
+#define SLM_OS_LOCK_H
+
+#include "base/atomic.h"
+#include "os/os.h"
+
+/* The order, top first; see src/README.md for what each guards. */
+enum lock_rank {
+    RANK_SHARED_CACHE = 1, /* the cache of threads that have none of their own */
+    RANK_CACHE,            /* a cache's queue of slabs with remote frees */
+    RANK_CLASS,            /* the depot of a size class */
+    RANK_ZONE,             /* empty slabs of a zone */
+    RANK_LARGE,            /* large blocks and the cache of free mappings */
+    RANK_REGISTRY,         /* the list of all caches */
+    RANK_METADATA,         /* the allocator of internal structures */
+    RANK_COUNT
+};
+
+struct lock {
+    uint32_t word; /* 0 free, 1 held, 2 held and somebody may be asleep */
+    uint32_t nested;
+    uintptr_t holder;   /* thread_id() of the holder */
+    uint64_t contended; /* acquisitions that found the lock held */
+};
+
+/* A number that no other living thread has: the address of its control block. */
+HOT_INLINE uintptr_t thread_id(void) {
+    uintptr_t id;
+#if defined(__x86_64__)
+    __asm__("mov %%fs:0, %0" : "=r"(id));
+#elif defined(__aarch64__)
+    __asm__("mrs %0, tpidr_el0" : "=r"(id));
+#endif
+    return id;
+}
+
+COLD void lock_acquire_slow(struct lock *lock);
+COLD void lock_wake(struct lock *lock);
+void lock_rank_push(const struct lock *lock, enum lock_rank rank);
+void lock_rank_pop(const struct lock *lock, enum lock_rank rank);
+
+HOT_INLINE void lock_acquire(struct lock *lock, enum lock_rank rank) {
+    uint32_t expected = 0;
+    if (UNLIKELY(!cas_acquire(&lock->word, &expected, 1)))
+        lock_acquire_slow(lock);
+    if (lock->nested == 0) {
+        store_relaxed(&lock->holder, thread_id());
+        if (SLM_DEBUG)
+            lock_rank_push(lock, rank);
+    }
+    (void)rank;
+}
+
+HOT_INLINE void lock_release(struct lock *lock, enum lock_rank rank) {
+    (void)rank;
+    if (UNLIKELY(lock->nested > 0)) {
+        lock->nested--;
+        return;
+    }
+    if (SLM_DEBUG)
+        lock_rank_pop(lock, rank);
+    store_relaxed(&lock->holder, 0);
+    if (UNLIKELY(exchange_release(&lock->word, 0) == 2))
+        lock_wake(lock);
+}
+
+/* In the only thread of a forked child: free, whoever held it in the parent. */
+void lock_reset_in_child(struct lock *lock);
+
+/* The thread that is between fork's prepare and its end, or 0. */
+void lock_set_forking(uintptr_t thread);
+
+#endif

@@ -1,0 +1,73 @@
+/* Purpose: the contract with the operating system: address space, memory, clock, limits.
+ *          Everything above this header is free of system calls.
+ * Owns:    the page size and the fault-injection schedule.
+ * Locking: none; no caller may hold a lock of ours across os_unmap, os_purge or os_remap
+ *          (reserve, map and commit are allowed under a zone's lock: they are rare and short).
+ *
+ * Conditions that hold for all: sizes and addresses are multiples of the page size; errno is
+ * never touched; a failure is reported as NULL or false and leaves everything as it was. */
+#ifndef SLM_OS_OS_H
+#define SLM_OS_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* Page size in bytes, from the auxiliary vector; 4096 until os_init. */
+extern size_t os_page_bytes;
+
+void os_init(void);
+
+/* Address space without memory: any access faults, nothing is charged. NULL on failure. */
+void *os_reserve(size_t bytes);
+
+/* Zeroed memory, charged when touched. NULL on failure. */
+void *os_map(size_t bytes);
+
+/* Makes reserved pages readable (as zeros; no charge) or writable (charged where the system
+ * accounts strictly). The pages keep their contents. */
+bool os_allow_read(void *address, size_t bytes);
+bool os_commit(void *address, size_t bytes);
+
+/* Gives mapped pages back, address space and all. May fail where the system has run out of
+ * mappings (max_map_count): the pages then stay mapped and keep their contents. */
+bool os_unmap(void *address, size_t bytes);
+
+/* Gives the memory of private pages back and keeps them mapped. True: they read as zero from now
+ * on. False: nothing may be assumed of their contents (locked pages, an emulator). */
+bool os_purge(void *address, size_t bytes);
+
+/* Resizes a mapping, moving it if `may_move`. NULL: impossible, the old mapping is as it was. */
+void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move);
+
+/* Milliseconds of a clock that never jumps back; coarse (a few ms) and cheap. */
+uint64_t os_clock_ms(void);
+
+/* Bytes of address space that this process may use (RLIMIT_AS), or UINT64_MAX. */
+uint64_t os_address_limit(void);
+
+/* Sleep while *word == value, until os_wake; may return early. */
+void os_wait(uint32_t *word, uint32_t value);
+void os_wake(uint32_t *word, int waiters);
+
+/* --- fault injection, for tests ------------------------------------------------------------ */
+
+enum os_call {
+    OS_RESERVE = 1 << 0,
+    OS_MAP = 1 << 1,
+    OS_COMMIT = 1 << 2,
+    OS_UNMAP = 1 << 3,
+    OS_PURGE = 1 << 4,
+    OS_REMAP = 1 << 5,
+};
+
+/* From now on, of the calls named in `calls`, let `skip` pass, then fail `count`, then pass again.
+ * `calls` = 0 switches injection off. */
+void os_inject(unsigned calls, uint32_t skip, uint32_t count);
+
+/* How many calls were made to fail since the last os_inject. */
+uint32_t os_injected(void);
+
+#endif

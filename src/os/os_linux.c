@@ -1,0 +1,135 @@
+/* Purpose: os.h on Linux.
+ * Owns:    the page size, the fault-injection schedule.
+ * Source:  mmap(2), madvise(2), mremap(2), futex(2), getauxval(3). */
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/syscall.h"
+#include "os/os.h"
+
+#ifndef SLM_MREMAP_MAYMOVE
+#define SLM_MREMAP_MAYMOVE 1 /* MREMAP_MAYMOVE, which <sys/mman.h> hides behind _GNU_SOURCE */
+#endif
+
+size_t os_page_bytes = 4096;
+
+static struct {
+    uint32_t calls;
+    uint32_t skip;
+    uint32_t count;
+    uint32_t injected;
+} faults;
+
+void os_inject(unsigned calls, uint32_t skip, uint32_t count) {
+    store_relaxed(&faults.calls, 0);
+    store_relaxed(&faults.skip, skip);
+    store_relaxed(&faults.count, count);
+    store_relaxed(&faults.injected, 0);
+    store_release(&faults.calls, calls);
+}
+
+uint32_t os_injected(void) { return load_relaxed(&faults.injected); }
+
+static bool fails_by_schedule(enum os_call call) {
+    if (LIKELY((load_acquire(&faults.calls) & call) == 0))
+        return false;
+    if ((int32_t)fetch_sub_relaxed(&faults.skip, 1) > 0)
+        return false;
+    if ((int32_t)fetch_sub_relaxed(&faults.count, 1) <= 0) {
+        store_relaxed(&faults.calls, 0);
+        return false;
+    }
+    fetch_add_relaxed(&faults.injected, 1);
+    return true;
+}
+
+void os_init(void) {
+    unsigned long page_bytes = getauxval(AT_PAGESZ);
+    if (is_power_of_two(page_bytes))
+        os_page_bytes = page_bytes;
+    /* In the torture build the calls whose failure must not show fail every now and then. */
+    if (SLM_TORTURE)
+        os_inject(OS_UNMAP | OS_PURGE | OS_REMAP, 3, UINT32_MAX / 4);
+}
+
+static void *map(size_t bytes, int protection, int flags) {
+    long result = raw_syscall(SYS_mmap, 0, (long)bytes, protection,
+                              MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return syscall_failed(result) ? NULL : (void *)result;
+}
+
+void *os_reserve(size_t bytes) {
+    if (fails_by_schedule(OS_RESERVE))
+        return NULL;
+    return map(bytes, PROT_NONE, MAP_NORESERVE);
+}
+
+void *os_map(size_t bytes) {
+    if (fails_by_schedule(OS_MAP))
+        return NULL;
+    return map(bytes, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+}
+
+static bool protect(void *address, size_t bytes, int protection) {
+    return !syscall_failed(
+        raw_syscall(SYS_mprotect, (long)address, (long)bytes, protection, 0, 0, 0));
+}
+
+bool os_allow_read(void *address, size_t bytes) {
+    return !fails_by_schedule(OS_COMMIT) && protect(address, bytes, PROT_READ);
+}
+
+bool os_commit(void *address, size_t bytes) {
+    return !fails_by_schedule(OS_COMMIT) && protect(address, bytes, PROT_READ | PROT_WRITE);
+}
+
+bool os_unmap(void *address, size_t bytes) {
+    if (fails_by_schedule(OS_UNMAP))
+        return false;
+    return !syscall_failed(raw_syscall(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0));
+}
+
+bool os_purge(void *address, size_t bytes) {
+    if (fails_by_schedule(OS_PURGE))
+        return false;
+    return !syscall_failed(
+        raw_syscall(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0));
+}
+
+void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {
+    if (fails_by_schedule(OS_REMAP))
+        return NULL;
+    long result = raw_syscall(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes,
+                              may_move ? SLM_MREMAP_MAYMOVE : 0, 0, 0);
+    return syscall_failed(result) ? NULL : (void *)result;
+}
+
+uint64_t os_clock_ms(void) {
+    struct timespec now;
+    /* libc's: answered by the vDSO without entering the kernel; it cannot fail for this clock. */
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t os_address_limit(void) {
+    struct {
+        uint64_t current;
+        uint64_t maximum;
+    } limit;
+    long result = raw_syscall(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0);
+    return syscall_failed(result) ? UINT64_MAX : limit.current;
+}
+
+void os_wait(uint32_t *word, uint32_t value) {
+    raw_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
+}
+
+void os_wake(uint32_t *word, int waiters) {
+    raw_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
+}

@@ -1,0 +1,15 @@
+/* Purpose: one reserved range of a zone: reserving it, making more of it writable.
+ * Owns:    the range's mapping.
+ * Locking: the zone's lock, held by the caller. */
+#ifndef SLM_SLAB_RANGE_H
+#define SLM_SLAB_RANGE_H
+
+#include "slab/zone.h"
+
+/* Reserves about `bytes` for a new range; false, and nothing reserved, if the system refuses. */
+bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes);
+
+/* Makes slab number `fresh` usable; false if there is no memory or the range is used up. */
+bool range_extend(struct range *range, enum zone_kind kind);
+
+#endif

@@ -1,0 +1,79 @@
+/* Purpose: the operations of slab.h that no hot path needs. */
+#include "slab/slab.h"
+
+static size_t start_bytes(const struct size_class *c, uint32_t number) {
+    return (size_t)(number % c->colours) * c->colour_step;
+}
+
+void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero) {
+    const struct size_class *c = &size_classes[cls];
+    size_t start = start_bytes(c, slab->number);
+    unsigned slots = class_slots(cls, start);
+    unsigned words = (slots + 63) / 64;
+
+    ASSERT(slab->state == SLAB_CLAIMED);
+    for (unsigned w = 0; w < words; w++) {
+        store_relaxed(&slab->bits[w], UINT64_MAX);
+        store_relaxed(&slab->remote_bits[w], 0);
+    }
+    if (slots % 64 != 0)
+        store_relaxed(&slab->bits[words - 1], UINT64_MAX >> (64 - slots % 64));
+    store_relaxed(&slab->summary, UINT64_MAX >> (64 - words));
+    slab->base = memory + start;
+    slab->magic = c->magic;
+    slab->slot_bytes = c->slot_bytes;
+    slab->slots = slots;
+    store_relaxed(&slab->cls, (uint8_t)cls);
+    slab->fresh_from = is_zero ? 0 : (uint32_t)slots;
+    slab_set_countdown(slab, COUNTDOWN_NEVER);
+}
+
+enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot) {
+    uint8_t state = load_relaxed(&slab->state);
+    *slot = 0;
+    if (UNLIKELY(slab->slot_bytes == 0))
+        return FAULT_EMPTY_SLAB;
+    if (UNLIKELY(!slab_slot_at(slab, address, slot))) {
+        *slot = (address - slab->base) / slab->slot_bytes;
+        return address >= slab->base && *slot < slab->slots ? FAULT_INTERIOR : FAULT_PADDING;
+    }
+    /* An empty slab keeps the shape it had last: what its slots were can still be told. */
+    if (UNLIKELY(state == SLAB_EMPTY || state == SLAB_CLAIMED))
+        return FAULT_DOUBLE_FREE;
+    return slab_is_free(slab, *slot) ? FAULT_DOUBLE_FREE : FAULT_NONE;
+}
+
+unsigned slab_count_free(const struct slab *slab) {
+    unsigned count = 0;
+    unsigned words = slab_words(slab);
+    for (unsigned w = 0; w < words; w++)
+        count += bit_count(load_relaxed(&slab->bits[w]));
+    return count;
+}
+
+unsigned slab_merge_remote(struct slab *slab, size_t *conflict) {
+    unsigned merged = 0;
+    unsigned words = slab_words(slab);
+    for (unsigned w = 0; w < words; w++) {
+        if (load_relaxed(&slab->remote_bits[w]) == 0)
+            continue;
+        uint64_t remote = exchange_seq_cst(&slab->remote_bits[w], 0);
+        uint64_t bits = load_relaxed(&slab->bits[w]);
+        if (UNLIKELY(remote & bits)) {
+            *conflict = w * 64 + bit_lowest(remote & bits);
+            remote &= ~bits;
+        }
+        store_relaxed(&slab->bits[w], bits | remote);
+        store_relaxed(&slab->summary, load_relaxed(&slab->summary) | (uint64_t)1 << w);
+        merged += bit_count(remote);
+    }
+    return merged;
+}
+
+void slab_rebuild_summary(struct slab *slab) {
+    uint64_t summary = 0;
+    unsigned words = slab_words(slab);
+    for (unsigned w = 0; w < words; w++)
+        summary |= (uint64_t)(load_relaxed(&slab->bits[w]) != 0) << w;
+    store_relaxed(&slab->summary, summary);
+}

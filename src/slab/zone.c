@@ -1,0 +1,216 @@
+/* Purpose: zone.h: lookup, empty slabs, new ranges.
+ * Owns, Locking, Invariants: see zone.h. */
+#include "slab/zone.h"
+
+#include "slab/range.h"
+
+struct zone_map zone_map;
+struct zone zones[ZONE_COUNT];
+
+/* Half of the last range's size down to the least, within the process's address-space limit. */
+static bool add_range(enum zone_kind kind) {
+    struct zone *zone = &zones[kind];
+    size_t bytes = RESERVE_BYTES;
+    uint64_t limit = os_address_limit();
+    unsigned number = zone->range_count;
+
+    if (number == RANGES_MAX)
+        return false;
+    while (bytes > RESERVE_MIN_BYTES && bytes > limit / RESERVE_LIMIT_PART)
+        bytes /= 2;
+    for (; bytes >= RESERVE_MIN_BYTES; bytes /= 2) {
+        if (range_reserve(&zone->ranges[number], kind, bytes)) {
+            store_release(&zone->range_count, number + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool zone_init(void) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
+        if (zones[kind].range_count == 0 && !add_range((enum zone_kind)kind))
+            return false;
+    const struct range *tiny = &zones[ZONE_TINY].ranges[0];
+    const struct range *small = &zones[ZONE_SMALL].ranges[0];
+    zone_map = (struct zone_map){tiny->base, tiny->span, small->base, small->span};
+    return true;
+}
+
+struct slab *zone_find_slow(uintptr_t address) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        const struct zone *zone = &zones[kind];
+        unsigned count = load_acquire(&zone->range_count);
+        for (unsigned i = 0; i < count; i++) {
+            uintptr_t offset = address - zone->ranges[i].base;
+            if (offset < zone->ranges[i].span)
+                return slab_header(zone->ranges[i].base,
+                                   offset >> slab_shift_of((enum zone_kind)kind));
+        }
+    }
+    return NULL;
+}
+
+uintptr_t zone_slab_memory(const struct slab *slab) {
+    const struct range *range = &zones[slab->zone].ranges[slab->range];
+    return range->base + ((uintptr_t)slab->number << slab_shift_of((enum zone_kind)slab->zone));
+}
+
+/* With the lock held: the header of an empty slab, out of every set, or NULL. */
+static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind) {
+    struct range *range = &zone->ranges[index];
+    size_t number = hbitmap_lowest(&range->empty);
+    if (number == SIZE_MAX) {
+        if (!range_extend(range, kind))
+            return NULL;
+        number = range->fresh;
+        struct slab *slab = slab_header(range->base, number);
+        slab->zone = (uint8_t)kind;
+        slab->range = index;
+        slab->number = (uint32_t)number;
+        slab->is_zero = 1;
+        store_release(&range->fresh, range->fresh + 1);
+        return slab;
+    }
+    struct slab *slab = slab_header(range->base, number);
+    hbitmap_remove(&range->empty, number);
+    if (!slab->is_zero) {
+        hbitmap_remove(&range->dirty, number);
+        zone->dirty--;
+    }
+    return slab;
+}
+
+static struct slab *pick_anywhere(enum zone_kind kind) {
+    struct zone *zone = &zones[kind];
+    for (;;) {
+        for (unsigned i = 0; i < zone->range_count; i++) {
+            struct slab *slab = pick(zone, i, kind);
+            if (slab != NULL)
+                return slab;
+        }
+        /* The last range could only fail to extend for want of memory or of room. */
+        const struct range *last = &zone->ranges[zone->range_count - 1];
+        if (last->writable < last->count || !add_range(kind))
+            return NULL;
+    }
+}
+
+struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
+    enum zone_kind kind = (enum zone_kind)size_classes[cls].zone;
+    struct zone *zone = &zones[kind];
+
+    lock_acquire(&zone->lock, RANK_ZONE);
+    struct slab *slab = pick_anywhere(kind);
+    if (slab != NULL) {
+        /* Claimed under the lock: a forked child finds every slab either empty or owned. */
+        store_relaxed(&slab->state, SLAB_CLAIMED);
+        exchange_seq_cst(&slab->owner, owner);
+        zone->used++;
+        if (zone->used > zone->used_peak)
+            zone->used_peak = zone->used;
+    }
+    lock_release(&zone->lock, RANK_ZONE);
+    if (slab != NULL)
+        slab_format(slab, zone_slab_memory(slab), cls, slab->is_zero);
+    return slab;
+}
+
+void zone_release(struct slab *slab) {
+    enum zone_kind kind = (enum zone_kind)slab->zone;
+    struct zone *zone = &zones[kind];
+    struct range *range = &zone->ranges[slab->range];
+    uint64_t now = os_clock_ms();
+
+    ASSERT(slab->state == SLAB_CLAIMED);
+    /* A slab of which no slot was ever handed out is as zero as it was. */
+    bool is_zero = slab->fresh_from == 0 && slab->zone == ZONE_SMALL;
+    lock_acquire(&zone->lock, RANK_ZONE);
+    store_relaxed(&slab->state, SLAB_EMPTY);
+    exchange_seq_cst(&slab->owner, 0);
+    slab->freed_ms = now; /* the header is still ours: the lock is held */
+    slab->is_zero = is_zero;
+    hbitmap_insert(&range->empty, slab->number);
+    if (!is_zero) {
+        hbitmap_insert(&range->dirty, slab->number);
+        zone->dirty++;
+    }
+    zone->used--;
+    bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
+    if (purge)
+        zone->next_purge_ms = now + EMPTY_SLAB_MS / 2;
+    lock_release(&zone->lock, RANK_ZONE);
+    if (purge)
+        zone_purge(kind, now > EMPTY_SLAB_MS ? now - EMPTY_SLAB_MS + 1 : 0);
+}
+
+/* With the lock held: takes a run of neighbouring dirty slabs out of the sets. Its length, or 0. */
+static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t before_ms,
+                             size_t from, size_t *start) {
+    size_t number = hbitmap_next(&range->dirty, from);
+    while (number != SIZE_MAX && slab_header(range->base, number)->freed_ms >= before_ms)
+        number = hbitmap_next(&range->dirty, number + 1);
+    if (number == SIZE_MAX)
+        return 0;
+    *start = number;
+    while (number < range->fresh && hbitmap_has(&range->dirty, number) &&
+           slab_header(range->base, number)->freed_ms < before_ms) {
+        hbitmap_remove(&range->dirty, number);
+        hbitmap_remove(&range->empty, number);
+        number++;
+    }
+    zone->dirty -= number - *start;
+    return number - *start;
+}
+
+static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
+                          uint64_t before_ms) {
+    size_t purged = 0;
+    size_t start = 0;
+    lock_acquire(&zone->lock, RANK_ZONE);
+    for (;;) {
+        size_t length = take_dirty_run(zone, range, before_ms, start, &start);
+        if (length == 0)
+            break;
+        lock_release(&zone->lock, RANK_ZONE);
+        bool done = os_purge((void *)(range->base + (start << shift)), length << shift);
+        lock_acquire(&zone->lock, RANK_ZONE);
+        zone->purges++;
+        for (size_t number = start; number < start + length; number++) {
+            struct slab *slab = slab_header(range->base, number);
+            slab->is_zero = done;
+            hbitmap_insert(&range->empty, number);
+            if (!done)
+                hbitmap_insert(&range->dirty, number);
+        }
+        if (!done)
+            zone->dirty += length;
+        else
+            purged += length << shift;
+        start += length;
+    }
+    lock_release(&zone->lock, RANK_ZONE);
+    return purged;
+}
+
+size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
+    struct zone *zone = &zones[kind];
+    size_t purged = 0;
+    unsigned count = load_acquire(&zone->range_count);
+    for (unsigned i = 0; i < count; i++)
+        purged += purge_range(zone, &zone->ranges[i], slab_shift_of(kind), before_ms);
+    return purged;
+}
+
+void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        unsigned count = load_acquire(&zones[kind].range_count);
+        for (unsigned i = 0; i < count; i++) {
+            struct range *range = &zones[kind].ranges[i];
+            uint32_t fresh = load_acquire(&range->fresh);
+            for (uint32_t number = range->first; number < fresh; number++)
+                if (!visit(slab_header(range->base, number), context))
+                    return;
+        }
+    }
+}

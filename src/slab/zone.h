@@ -1,0 +1,97 @@
+/* Purpose: the two zones of slabs: address -> slab for every 64-bit value, empty slabs, growth.
+ * Owns:    the reserved ranges, the slab headers at their start, every slab without an owner or
+ *          a depot (SLAB_EMPTY), and the limit up to which a range is writable.
+ * Locking: one lock per zone (RANK_ZONE) guards all of it; zone_find takes none.
+ *
+ * A range:
+ *
+ *   base                                                                       base + span
+ *   | headers: one struct slab per slab number | bitmaps | slabs ...   | not yet writable ... |
+ *   0           1           2          ...       first     ^ first..fresh used at least once
+ *
+ * Slab numbers count from `base`, so that number = offset >> shift and header = base +
+ * number * sizeof(struct slab). The first numbers fall on the headers themselves: such slabs do
+ * not exist, their headers stay zero, and an unowned empty slab is what any pointer into the
+ * headers therefore looks like. All headers can be read from the start (untouched ones as zeros,
+ * without memory), so a lookup needs no bound but `span`.
+ *
+ * Invariants:
+ *  - first <= fresh <= writable <= count.
+ *  - `empty` holds exactly the numbers in first..fresh whose state is SLAB_EMPTY, but for those
+ *    that a purge has in hand; `dirty` is its subset whose memory is not known to be zero. */
+#ifndef SLM_SLAB_ZONE_H
+#define SLM_SLAB_ZONE_H
+
+#include "base/hbitmap.h"
+#include "os/lock.h"
+#include "slab/slab.h"
+
+struct range {
+    uintptr_t base;
+    size_t span;
+    uint32_t first, fresh, writable, count; /* slab numbers */
+    size_t headers_writable;                /* bytes */
+    struct hbitmap empty, dirty;
+};
+
+struct zone {
+    struct lock lock;
+    uint32_t range_count; /* written with release, after the range is complete */
+    size_t used;          /* slabs not empty */
+    size_t used_peak;
+    size_t dirty;         /* empty slabs that still hold memory */
+    uint64_t next_purge_ms;
+    uint64_t purges; /* system calls that gave memory back */
+    struct range ranges[RANGES_MAX];
+};
+
+/* What the hot path needs of the first range of each zone; zero spans until zone_init. */
+struct zone_map {
+    uintptr_t tiny_base;
+    size_t tiny_span;
+    uintptr_t small_base;
+    size_t small_span;
+} CACHE_ALIGNED;
+
+extern struct zone_map zone_map;
+extern struct zone zones[ZONE_COUNT];
+
+/* Reserves the first ranges; false if the system grants not even the smallest. */
+bool zone_init(void);
+
+/* The slab that `address` lies in, or NULL. Reads no memory but ours; takes no lock. */
+struct slab *zone_find_slow(uintptr_t address);
+
+HOT_INLINE struct slab *slab_header(uintptr_t base, size_t number) {
+    return (struct slab *)(base + number * sizeof(struct slab));
+}
+
+HOT_INLINE struct slab *zone_find(uintptr_t address) {
+    uintptr_t offset = address - zone_map.tiny_base;
+    if (LIKELY(offset < zone_map.tiny_span))
+        return slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT);
+    offset = address - zone_map.small_base;
+    if (LIKELY(offset < zone_map.small_span))
+        return slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT);
+    return zone_find_slow(address);
+}
+
+/* The first byte of a slab that zone_find or zone_acquire returned. */
+uintptr_t zone_slab_memory(const struct slab *slab);
+
+/* Takes the empty slab with the lowest address for `owner`, formatted as `cls`, or NULL if there
+ * is no memory. Its state is SLAB_CLAIMED until the caller sets another. */
+struct slab *zone_acquire(unsigned cls, uintptr_t owner);
+
+/* Gives back a slab without live slots that is SLAB_CLAIMED and on no list; it is nobody's from
+ * here on. Now and then gives the memory of slabs that were empty for long to the system. */
+void zone_release(struct slab *slab);
+
+/* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. */
+size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
+
+/* Calls `visit` for every slab that was ever used; takes no lock, so what it sees may be changing.
+ * Stops when `visit` returns false. */
+void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context);
+
+#endif
