@@ -20,13 +20,18 @@ const struct size_class size_classes[CLASS_COUNT] = {
     SMALL_DOUBLING(4096), SMALL_DOUBLING(8192), SMALL_DOUBLING(16384),
 };
 
-/* Four classes per doubling: with 2^k < n <= 2^(k+1) counted in units of 2^k / 4. */
+/* Four classes per doubling: with 2^k < n <= 2^(k+1), counted in units of 2^k / 4. LOG2 takes the
+ * least power that it is asked for along, so that arms not taken are well defined too. */
 #define QUARTER(n, k) (((n) + ((1 << (k)) / 4) - 1) / ((1 << (k)) / 4) - 5)
-#define LOG2(n) (63 - __builtin_clzll((unsigned long long)(n)))
+#define LOG2(n, least) (63 - __builtin_clzll((unsigned long long)(n) | (least)))
+#define TINY_LOG2(s) LOG2((s) > 8 ? (s)-1 : 8, 8)
+#define SMALL_LOG2(s) LOG2((s) > 4 ? (s)-1 : 4, 4)
 #define TINY_CLASS(s)                                                                             \
-    ((s) <= 1 ? 0 : (s) <= 8 ? (s)-1 : 8 + 4 * (LOG2((s)-1) - 3) + QUARTER(s, LOG2((s)-1)))
+    ((s) <= 1   ? 0                                                                               \
+     : (s) <= 8 ? (s)-1                                                                           \
+                : 8 + 4 * (TINY_LOG2(s) - 3) + QUARTER(s, TINY_LOG2(s)))
 #define SMALL_CLASS(s)                                                                            \
-    ((s) <= 4 ? 0 : TINY_CLASSES + 4 * (LOG2((s)-1) - 2) + QUARTER(s, LOG2((s)-1)))
+    ((s) <= 4 ? 0 : TINY_CLASSES + 4 * (SMALL_LOG2(s) - 2) + QUARTER(s, SMALL_LOG2(s)))
 
 #define T1(s) TINY_CLASS(s)
 #define T4(s) T1(s), T1((s) + 1), T1((s) + 2), T1((s) + 3)
