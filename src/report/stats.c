@@ -1,6 +1,9 @@
 /* Purpose: stats.h. */
 #include "report/stats.h"
 
+#include <errno.h>
+
+#include "base/syscall.h"
 #include "cache/cache.h"
 #include "large/large.h"
 #include "os/metadata.h"
@@ -125,7 +128,8 @@ static void put_classes(struct text *text, const struct slm_stats *stats) {
 }
 
 void stats_format(const struct slm_stats *stats, struct text *text) {
-    text_format(text, "slabmalloc: what the heap did\n");
+    text_format(text, "slabmalloc: what the heap of %s (process %d) did\n",
+                program_invocation_short_name, (int)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
     text_format(text, "%-6s %11s %11s %12s%12s%12s%12s\n", "zone", "allocated", "freed", "live",
                 "in slabs", "peak", "reusable");
     put_zone(text, "TINY", &stats->tiny);
