@@ -13,7 +13,7 @@
 #include "os/os.h"
 #include "slab/zone.h"
 
-enum { UNINITIALISED, RUNNING, DONE };
+enum { UNINITIALISED, RUNNING, AWAITED, DONE };
 
 static uint32_t init_state;
 static struct lock shared_lock;
@@ -32,22 +32,29 @@ static void thread_exits(void *value) {
     cache_destroy(cache);
 }
 
+/* Another thread initialises: waits for its end; true if it succeeded. */
+static bool wait_for_other(void) {
+    uint32_t state = RUNNING;
+    if (!cas_acq_rel(&init_state, &state, AWAITED) && state != AWAITED)
+        return state == DONE;
+    while (load_acquire(&init_state) == AWAITED)
+        os_wait(&init_state, AWAITED);
+    return load_acquire(&init_state) == DONE;
+}
+
 static bool initialise(void) {
     uint32_t expected = UNINITIALISED;
     if (load_acquire(&init_state) == DONE)
         return true;
-    if (!cas_acquire(&init_state, &expected, RUNNING)) {
-        while (load_acquire(&init_state) == RUNNING)
-            os_wait(&init_state, RUNNING);
-        return load_acquire(&init_state) == DONE;
-    }
+    if (!cas_acquire(&init_state, &expected, RUNNING))
+        return wait_for_other();
     os_init();
     bool ok = zone_init();
     if (ok)
         exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
     /* After a failure for want of memory the next call may try again. */
-    store_release(&init_state, ok ? DONE : UNINITIALISED);
-    os_wake(&init_state, INT32_MAX);
+    if (exchange_acq_rel(&init_state, ok ? DONE : UNINITIALISED) == AWAITED)
+        os_wake(&init_state, INT32_MAX);
     return ok;
 }
 

@@ -73,7 +73,8 @@ void *os_reserve(size_t bytes) {
 void *os_map(size_t bytes) {
     if (fails_by_schedule(OS_MAP))
         return NULL;
-    return map(bytes, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+    /* Accounted like glibc's own: what the system could never back is refused, not killed later. */
+    return map(bytes, PROT_READ | PROT_WRITE, 0);
 }
 
 static bool protect(void *address, size_t bytes, int protection) {
