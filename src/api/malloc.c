@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/export.h"
+#include "api/malloc.h"
 #include "cache/hot.h"
 #include "heap/heap.h"
 #include "os/os.h"
@@ -57,14 +58,14 @@ void *slm_malloc(size_t size) {
     return pointer;
 }
 
-static NOINLINE void free_slow(void *pointer, const char *call) {
+NOINLINE void malloc_free_slow(void *pointer, const char *call) {
     enum fault fault = heap_free(pointer);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
     check_late(call);
 }
 
-static NOINLINE void free_other(void *pointer) { free_slow(pointer, "free"); }
+static NOINLINE void free_other(void *pointer) { malloc_free_slow(pointer, "free"); }
 
 void slm_free(void *pointer) {
     if (UNLIKELY(!hot_free(pointer)))
@@ -75,21 +76,14 @@ void slm_free(void *pointer) {
 void slm_free_sized(void *pointer, size_t size) {
     (void)size;
     if (UNLIKELY(!hot_free(pointer)))
-        free_slow(pointer, "free_sized");
+        malloc_free_slow(pointer, "free_sized");
 }
 
 void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
     (void)alignment;
     (void)size;
     if (UNLIKELY(!hot_free(pointer)))
-        free_slow(pointer, "free_aligned_sized");
-}
-
-/* What every operator delete is (api/new_delete.cc). */
-void slm_delete(void *pointer);
-void slm_delete(void *pointer) {
-    if (UNLIKELY(!hot_free(pointer)))
-        free_slow(pointer, "operator delete");
+        malloc_free_slow(pointer, "free_aligned_sized");
 }
 
 /* --- calloc, realloc ----------------------------------------------------------------------------- */
@@ -111,7 +105,7 @@ void *slm_realloc(void *pointer, size_t size) {
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
         if (!hot_free(pointer))
-            free_slow(pointer, "realloc to free");
+            malloc_free_slow(pointer, "realloc to free");
         return NULL;
     }
     if (UNLIKELY(is_too_large(size)))

@@ -63,9 +63,11 @@ void cache_settle(struct cache *cache, struct slab *slab) {
     unsigned free_slots = slab_count_free(slab);
     unsigned mark = relink_mark(slab);
     if (free_slots == slab->slots) {
-        /* The last slab worth allocating from stays: the next malloc needs it. */
+        /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
+         * no dearer to get than a few of its slots are to use, and every class can use it. */
+        bool keep = bin->partial == NULL && slab->zone == ZONE_TINY && !SLM_TORTURE;
         restart_countdown(cache, slab, COUNTDOWN_NEVER);
-        if ((bin->partial != NULL || SLM_TORTURE) && release(cache, slab))
+        if (!keep && release(cache, slab))
             return;
         list_as(cache, slab, SLAB_PARTIAL);
     } else if (free_slots >= mark) {

@@ -1,9 +1,8 @@
-/* Purpose: C++ operators new and delete.
+/* Purpose: the side of operator new that may throw, and the aligned forms.
  * Owns:    nothing.
  * Source:  C++20 [new.delete].
  *
- * Plain `new` calls the new-handler in a loop and throws std::bad_alloc. It is compiled as C++ for
- * that, but the shared library must not make C programs depend on libstdc++: everything of the C++
+ * On failure `new` calls the new-handler in a loop and throws std::bad_alloc. That takes C++, but the shared library must not make C programs depend on libstdc++: everything of the C++
  * runtime is a weak reference there, resolved when the program brings a runtime along. If that came
  * by dlopen, after us and not into the global scope, it is looked up when it is first needed. In
  * the static library this object is pulled in by C++ programs only, and the references are strong. */
@@ -13,6 +12,7 @@
 #include <dlfcn.h>
 #include <new>
 
+#include "api/operators.h"
 #include "slabmalloc/slabmalloc.h"
 
 #ifndef SLM_WEAK_RUNTIME
@@ -33,8 +33,6 @@ extern "C" {
 /* std::__throw_bad_alloc() and std::get_new_handler() of libstdc++. */
 [[noreturn]] void _ZSt17__throw_bad_allocv() RUNTIME;
 std::new_handler _ZSt15get_new_handlerv() RUNTIME;
-/* free(), under the name that a diagnosis gives; hidden, in api/malloc.c. */
-void slm_delete(void *pointer) __attribute__((visibility("hidden")));
 }
 
 namespace {
@@ -127,33 +125,14 @@ using std::align_val_t;
 using std::nothrow_t;
 using std::size_t;
 
-EXPORT void *operator new(size_t size) { return allocate(size); }
-EXPORT void *operator new[](size_t size) { return allocate(size); }
+void *operator_new_slow(size_t size) { return allocate(size); }
+void *operator_new_nothrow_slow(size_t size) { return allocate_nothrow(size); }
+
 EXPORT void *operator new(size_t size, align_val_t a) { return allocate(size, a); }
 EXPORT void *operator new[](size_t size, align_val_t a) { return allocate(size, a); }
-
-EXPORT void *operator new(size_t size, const nothrow_t &) noexcept {
-    return allocate_nothrow(size);
-}
-EXPORT void *operator new[](size_t size, const nothrow_t &) noexcept {
-    return allocate_nothrow(size);
-}
 EXPORT void *operator new(size_t size, align_val_t a, const nothrow_t &) noexcept {
     return allocate_nothrow(size, a);
 }
 EXPORT void *operator new[](size_t size, align_val_t a, const nothrow_t &) noexcept {
     return allocate_nothrow(size, a);
 }
-
-EXPORT void operator delete(void *p) noexcept { slm_delete(p); }
-EXPORT void operator delete[](void *p) noexcept { slm_delete(p); }
-EXPORT void operator delete(void *p, size_t) noexcept { slm_delete(p); }
-EXPORT void operator delete[](void *p, size_t) noexcept { slm_delete(p); }
-EXPORT void operator delete(void *p, align_val_t) noexcept { slm_delete(p); }
-EXPORT void operator delete[](void *p, align_val_t) noexcept { slm_delete(p); }
-EXPORT void operator delete(void *p, size_t, align_val_t) noexcept { slm_delete(p); }
-EXPORT void operator delete[](void *p, size_t, align_val_t) noexcept { slm_delete(p); }
-EXPORT void operator delete(void *p, const nothrow_t &) noexcept { slm_delete(p); }
-EXPORT void operator delete[](void *p, const nothrow_t &) noexcept { slm_delete(p); }
-EXPORT void operator delete(void *p, align_val_t, const nothrow_t &) noexcept { slm_delete(p); }
-EXPORT void operator delete[](void *p, align_val_t, const nothrow_t &) noexcept { slm_delete(p); }

@@ -1,0 +1,9 @@
+/* Purpose: what the operators share with malloc and free.
+ * Owns:    nothing. */
+#ifndef SLM_API_MALLOC_H
+#define SLM_API_MALLOC_H
+
+/* Frees what the hot path did not, or says what is wrong with it under the name `call`. */
+void malloc_free_slow(void *pointer, const char *call);
+
+#endif

@@ -1,0 +1,22 @@
+/* Purpose: the slow side of operator new, written in C++ (api/new_slow.cc).
+ * Owns:    nothing. */
+#ifndef SLM_API_OPERATORS_H
+#define SLM_API_OPERATORS_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Allocates; on failure calls the new-handler for as long as there is one, then throws. */
+__attribute__((visibility("hidden"))) void *operator_new_slow(size_t size);
+
+/* The same, but NULL instead of any exception. */
+__attribute__((visibility("hidden"))) void *operator_new_nothrow_slow(size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
