@@ -59,30 +59,32 @@ void *slm_malloc(size_t size) {
 }
 
 NOINLINE void malloc_free_slow(void *pointer, const char *call) {
+    if (LIKELY(hot_free_small(pointer)))
+        return;
     enum fault fault = heap_free(pointer);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
     check_late(call);
 }
 
-static NOINLINE void free_other(void *pointer) { malloc_free_slow(pointer, "free"); }
+static NOINLINE void free_above_tiny(void *pointer) { malloc_free_slow(pointer, "free"); }
 
 void slm_free(void *pointer) {
-    if (UNLIKELY(!hot_free(pointer)))
-        free_other(pointer);
+    if (UNLIKELY(!hot_free_tiny(pointer)))
+        free_above_tiny(pointer);
 }
 
 /* The size is a hint that programs get wrong (field case D12); nothing depends on it. */
 void slm_free_sized(void *pointer, size_t size) {
     (void)size;
-    if (UNLIKELY(!hot_free(pointer)))
+    if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, "free_sized");
 }
 
 void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
     (void)alignment;
     (void)size;
-    if (UNLIKELY(!hot_free(pointer)))
+    if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, "free_aligned_sized");
 }
 
@@ -104,7 +106,7 @@ void *slm_realloc(void *pointer, size_t size) {
     if (pointer == NULL)
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
-        if (!hot_free(pointer))
+        if (!hot_free_tiny(pointer))
             malloc_free_slow(pointer, "realloc to free");
         return NULL;
     }

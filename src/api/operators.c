@@ -31,7 +31,7 @@ void *_ZnwmRKSt9nothrow_t(size_t size, const void *nothrow) {
 }
 
 void _ZdlPv(void *pointer) {
-    if (UNLIKELY(!hot_free(pointer)))
+    if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, "operator delete");
 }
 

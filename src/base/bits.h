@@ -63,10 +63,17 @@ HOT_INLINE size_t round_down(size_t n, size_t power) { return n & ~(power - 1); 
  * n * magic = quotient * 2^64 + fraction, and d divides n  <=>  fraction < magic. */
 HOT_INLINE uint64_t magic_of(uint32_t divisor) { return UINT64_MAX / divisor + 1; }
 
-HOT_INLINE uint64_t magic_divide(uint64_t n, uint64_t magic, uint64_t *fraction) {
-    uint128 product = (uint128)n * magic;
+/* `magic` stays in memory: it is used twice, each time as an operand. */
+HOT_INLINE uint64_t magic_divide(uint64_t n, const uint64_t *magic, uint64_t *fraction) {
+#if defined(__x86_64__)
+    uint64_t quotient;
+    __asm__("mulq %3" : "=a"(*fraction), "=d"(quotient) : "0"(n), "m"(*magic) : "cc");
+    return quotient;
+#else
+    uint128 product = (uint128)n * *magic;
     *fraction = (uint64_t)product;
     return (uint64_t)(product >> 64);
+#endif
 }
 
 #endif

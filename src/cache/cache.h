@@ -60,7 +60,7 @@ extern struct cache cache_dead;
 extern struct cache cache_shared;
 
 /* The calling thread's cache. The only thread-local variable of release builds. */
-extern __thread struct cache *cache_self __attribute__((tls_model("initial-exec")));
+extern __thread struct cache *cache_self HIDDEN __attribute__((tls_model("initial-exec")));
 
 HOT_INLINE bool cache_is_live(const struct cache *cache) {
     return cache != &cache_boot && cache != &cache_dead;

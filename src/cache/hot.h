@@ -14,7 +14,7 @@
 /* Stores a slot for `bytes` <= TINY_MAX_BYTES in `*pointer`; false: the class has none at hand. */
 HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
     struct slab *slab = cache_self->tiny[tiny_step(bytes)];
-    uint64_t summary = load_relaxed(&slab->summary);
+    uint64_t summary = load_own(&slab->summary);
     if (UNLIKELY(summary == 0))
         return false;
     *pointer = slab_slot_address(slab, slab_take(slab, summary));
@@ -24,7 +24,7 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
 /* The same for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     struct slab *slab = cache_self->bins[small_class_of_step[small_step(bytes)]].current;
-    uint64_t summary = load_relaxed(&slab->summary);
+    uint64_t summary = load_own(&slab->summary);
     if (UNLIKELY(summary == 0))
         return false;
     size_t slot = slab_take(slab, summary);
@@ -34,28 +34,33 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     return true;
 }
 
-/* Frees a live slot of a slab that this thread owns and that has no remote frees pending. False:
- * it is something else; nothing was done. */
-HOT_INLINE bool hot_free(void *pointer) {
-    uintptr_t address = (uintptr_t)pointer;
-    struct slab *slab;
-    uintptr_t offset = address - zone_map.tiny_base;
-    if (LIKELY(offset < zone_map.tiny_span)) {
-        slab = slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT);
-    } else {
-        offset = address - zone_map.small_base;
-        if (UNLIKELY(offset >= zone_map.small_span))
-            return false;
-        slab = slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT);
-    }
+/* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees pending,
+ * and a live slot starts there. False: nothing was done. */
+HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
     size_t slot;
     struct cache *self = cache_self;
-    if (UNLIKELY(load_relaxed(&slab->owner) != (uintptr_t)self) ||
+    if (UNLIKELY(load_own(&slab->owner) != (uintptr_t)self) ||
         UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(!slab_give(slab, slot)))
         return false;
     if (UNLIKELY(decrement_own(&slab->countdown) == 0))
         cache_countdown_over(self, slab);
     return true;
+}
+
+/* The same for any address in the first TINY range, and in the first SMALL range. They are two, so
+ * that a free of a TINY block is as short as can be. */
+HOT_INLINE bool hot_free_tiny(void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    uintptr_t offset = address - zone_map.tiny_base;
+    return LIKELY(offset < zone_map.tiny_span) &&
+           hot_free_in(slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT), address);
+}
+
+HOT_INLINE bool hot_free_small(void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    uintptr_t offset = address - zone_map.small_base;
+    return LIKELY(offset < zone_map.small_span) &&
+           hot_free_in(slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT), address);
 }
 
 #endif

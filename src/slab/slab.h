@@ -4,10 +4,10 @@
  *          alone (with relaxed stores, for others look); `owner` and `remote_bits` are atomic;
  *          the list links belong to whoever owns the slab, or to the depot's lock if nobody does.
  *
- *   line 0   owner | summary | base | magic | slot size | slots | countdown, class, state
- *   line 1   list links | remote queue link | countdown's start | fresh_from | ...
- *   then     bits[0..63]           bit i of word w = 1  <=>  slot 64*w+i is free
- *            remote_bits[0..63]    bit = 1  <=>  freed by another thread, not merged yet
+ *   bits[0..63]           bit i of word w = 1  <=>  slot 64*w+i is free
+ *   hot line              owner | summary | base | magic | slot size | slots | countdown, class, state
+ *   cold line             list links | remote queue link | countdown's start | fresh_from | ...
+ *   remote_bits[0..63]    bit = 1  <=>  freed by another thread, not merged yet
  *
  * Invariants:
  *  - summary bit w = 1  <=>  bits[w] != 0. It can be rebuilt from bits alone.
@@ -42,10 +42,12 @@ enum slab_state {
 #define COUNTDOWN_NEVER ((uint32_t)INT32_MAX)
 
 struct slab {
-    uintptr_t owner;  /* struct cache * | OWNER_PENDING; 0 = nobody's */
-    uint64_t summary; /* see above */
-    uintptr_t base;   /* address of slot 0 */
-    uint64_t magic;   /* magic_of(slot_bytes) */
+    uint64_t bits[SLAB_WORDS]; /* first: an index into it needs no displacement on the hot paths */
+
+    uintptr_t owner CACHE_ALIGNED; /* struct cache * | OWNER_PENDING; 0 = nobody's */
+    uint64_t summary;              /* see above */
+    uintptr_t base;                /* address of slot 0 */
+    uint64_t magic;                /* magic_of(slot_bytes) */
     uint64_t slot_bytes;
     uint64_t slots;
     uint32_t countdown;
@@ -64,12 +66,12 @@ struct slab {
     uint64_t freed_ms;         /* EMPTY only: when it became so */
     uint64_t unused_cold[2];
 
-    uint64_t bits[SLAB_WORDS];
     uint64_t remote_bits[SLAB_WORDS];
 };
 
 _Static_assert(sizeof(struct slab) == 1152, "9 * 128: an index scales by lea and shl");
-_Static_assert(offsetof(struct slab, next) == 64, "hot fields fill the first line");
+_Static_assert(offsetof(struct slab, owner) == 512, "hot fields begin a line");
+_Static_assert(offsetof(struct slab, next) == 576, "and fill it");
 
 HOT_INLINE unsigned slab_words(const struct slab *slab) {
     return (unsigned)(slab->slots + 63) / 64;
@@ -83,32 +85,31 @@ HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
  * word runs empty can't be predicted. */
 HOT_INLINE size_t slab_take(struct slab *slab, uint64_t summary) {
     size_t word = bit_lowest(summary);
-    uint64_t bits = load_relaxed(&slab->bits[word]);
+    uint64_t bits = load_own(&slab->bits[word]);
     size_t slot = word * 64 + bit_lowest(bits);
     bits &= bits - 1;
-    store_relaxed(&slab->bits[word], bits);
-    store_relaxed(&slab->summary, summary ^ ((uint64_t)(bits == 0) << word));
+    store_own(&slab->bits[word], bits);
+    store_own(&slab->summary, summary ^ ((uint64_t)(bits == 0) << word));
     return slot;
 }
 
 /* Which slot starts at `address`? False if none does. Total for every address. */
 HOT_INLINE bool slab_slot_at(const struct slab *slab, uintptr_t address, size_t *slot) {
     uint64_t fraction;
-    uint64_t magic = slab->magic;
-    *slot = magic_divide(address - slab->base, magic, &fraction);
-    return LIKELY(fraction < magic) && LIKELY(*slot < slab->slots);
+    *slot = magic_divide(address - slab->base, &slab->magic, &fraction);
+    return LIKELY(fraction < slab->magic) && LIKELY(*slot < slab->slots);
 }
 
 /* Marks a live slot free. Owner only. False, and nothing changed: it was free already. */
 HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
     size_t word = slot / 64;
-    uint64_t bits = load_relaxed(&slab->bits[word]);
+    uint64_t bits = load_own(&slab->bits[word]);
     if (UNLIKELY(bit_test_and_set(&bits, slot)))
         return false;
-    store_relaxed(&slab->bits[word], bits);
-    uint64_t summary = load_relaxed(&slab->summary);
+    store_own(&slab->bits[word], bits);
+    uint64_t summary = load_own(&slab->summary);
     bit_test_and_set(&summary, word);
-    store_relaxed(&slab->summary, summary);
+    store_own(&slab->summary, summary);
     return true;
 }
 

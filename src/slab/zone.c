@@ -33,7 +33,10 @@ bool zone_init(void) {
             return false;
     const struct range *tiny = &zones[ZONE_TINY].ranges[0];
     const struct range *small = &zones[ZONE_SMALL].ranges[0];
-    zone_map = (struct zone_map){tiny->base, tiny->span, small->base, small->span};
+    zone_map.tiny_base = tiny->base;
+    zone_map.small_base = small->base;
+    store_release(&zone_map.tiny_span, tiny->span); /* after the base: other threads may be in free */
+    store_release(&zone_map.small_span, small->span);
     return true;
 }
 

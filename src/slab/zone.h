@@ -45,7 +45,7 @@ struct zone {
     struct range ranges[RANGES_MAX];
 };
 
-/* What the hot path needs of the first range of each zone; zero spans until zone_init. */
+/* What the hot paths need of the first range of each zone; the spans are zero until zone_init. */
 struct zone_map {
     uintptr_t tiny_base;
     size_t tiny_span;
@@ -53,7 +53,7 @@ struct zone_map {
     size_t small_span;
 } CACHE_ALIGNED;
 
-extern struct zone_map zone_map;
+extern struct zone_map zone_map HIDDEN;
 extern struct zone zones[ZONE_COUNT];
 
 /* Reserves the first ranges; false if the system grants not even the smallest. */
