@@ -14,6 +14,8 @@ write_basic_package_version_file(slabmalloc-config-version.cmake COMPATIBILITY S
 install(FILES ${PROJECT_BINARY_DIR}/slabmalloc-config.cmake
   ${PROJECT_BINARY_DIR}/slabmalloc-config-version.cmake DESTINATION ${package_dir})
 
+# From the folder of the .pc file up to the prefix, however deep the library folder is.
+file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/slabmalloc.pc.in slabmalloc.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/slabmalloc.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -59,15 +59,18 @@ void *slm_malloc(size_t size) {
 }
 
 NOINLINE void malloc_free_slow(void *pointer, const char *call) {
-    if (LIKELY(hot_free_small(pointer)))
-        return;
     enum fault fault = heap_free(pointer);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
     check_late(call);
 }
 
-static NOINLINE void free_above_tiny(void *pointer) { malloc_free_slow(pointer, "free"); }
+static NOINLINE void free_slow(void *pointer) { malloc_free_slow(pointer, "free"); }
+
+static NOINLINE void free_above_tiny(void *pointer) {
+    if (UNLIKELY(!hot_free_small(pointer)))
+        free_slow(pointer);
+}
 
 void slm_free(void *pointer) {
     if (UNLIKELY(!hot_free_tiny(pointer)))
@@ -77,14 +80,14 @@ void slm_free(void *pointer) {
 /* The size is a hint that programs get wrong (field case D12); nothing depends on it. */
 void slm_free_sized(void *pointer, size_t size) {
     (void)size;
-    if (UNLIKELY(!hot_free_tiny(pointer)))
+    if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
         malloc_free_slow(pointer, "free_sized");
 }
 
 void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
     (void)alignment;
     (void)size;
-    if (UNLIKELY(!hot_free_tiny(pointer)))
+    if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
         malloc_free_slow(pointer, "free_aligned_sized");
 }
 
@@ -106,7 +109,7 @@ void *slm_realloc(void *pointer, size_t size) {
     if (pointer == NULL)
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
-        if (!hot_free_tiny(pointer))
+        if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
             malloc_free_slow(pointer, "realloc to free");
         return NULL;
     }

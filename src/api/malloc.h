@@ -3,7 +3,7 @@
 #ifndef SLM_API_MALLOC_H
 #define SLM_API_MALLOC_H
 
-/* Frees what the hot path for TINY blocks did not, or says what is wrong with it under the name `call`. */
+/* Frees what the hot paths did not, or says what is wrong with it under the name `call`. */
 void malloc_free_slow(void *pointer, const char *call);
 
 #endif

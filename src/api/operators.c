@@ -30,9 +30,16 @@ void *_ZnwmRKSt9nothrow_t(size_t size, const void *nothrow) {
     return operator_new_nothrow_slow(size);
 }
 
+static NOINLINE void delete_slow(void *pointer) { malloc_free_slow(pointer, "operator delete"); }
+
+static NOINLINE void delete_above_tiny(void *pointer) {
+    if (UNLIKELY(!hot_free_small(pointer)))
+        delete_slow(pointer);
+}
+
 void _ZdlPv(void *pointer) {
     if (UNLIKELY(!hot_free_tiny(pointer)))
-        malloc_free_slow(pointer, "operator delete");
+        delete_above_tiny(pointer);
 }
 
 #define ALSO(name, target) SLM_EXPORT extern __typeof__(target) name SLM_ALIAS(target)

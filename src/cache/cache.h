@@ -6,6 +6,7 @@
  *          gives slabs up: so a slab is queued on its owner's queue or not queued at all.
  *
  *   thread --> cache --> tiny[step]       current slab by size, for the hot path
+ *                    --> small[class]     the same for SMALL, by class
  *                    --> bins[class]      current slab, list of partial, list of full slabs
  *                    --> remote_queue     slabs that got remote frees, each at most once
  *
@@ -19,7 +20,8 @@
  *  - a slab with owner == cache is exactly one of: a bin's current, on its partial list, on its
  *    full list, or SLAB_CLAIMED on the way from or to the zone.
  *  - bin.current is never NULL: `cache_no_slab`, which is always full, stands for none.
- *  - for TINY classes, tiny[step] == bins[class_of_step].current. */
+ *  - for TINY classes, tiny[step] == bins[class_of_step].current; for SMALL classes small[cls -
+ *    TINY_CLASSES] is. */
 #ifndef SLM_CACHE_CACHE_H
 #define SLM_CACHE_CACHE_H
 
@@ -41,6 +43,7 @@ struct bin {
 
 struct cache {
     struct slab *tiny[TINY_STEPS];
+    struct slab *small[SMALL_CLASSES];
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds;
     uint8_t recheck_pending; /* after fork: the remote queue may have lost slabs */

@@ -23,25 +23,25 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
 
 /* The same for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
-    struct slab *slab = cache_self->bins[small_class_of_step[small_step(bytes)]].current;
+    size_t cls = small_class_of_step[small_step(bytes)];
+    struct slab *slab = cache_self->small[cls - TINY_CLASSES];
     uint64_t summary = load_own(&slab->summary);
     if (UNLIKELY(summary == 0))
         return false;
-    size_t slot = slab_take(slab, summary);
-    if (slot >= slab->fresh_from)
-        slab->fresh_from = (uint32_t)slot + 1;
-    *pointer = slab_slot_address(slab, slot);
+    *pointer = slab_slot_address(slab, slab_take(slab, summary));
     return true;
 }
 
 /* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees pending,
  * and a live slot starts there. False: nothing was done. */
-HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
+HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address, enum zone_kind kind) {
     size_t slot;
     struct cache *self = cache_self;
     if (UNLIKELY(load_own(&slab->owner) != (uintptr_t)self) ||
         UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(!slab_give(slab, slot)))
         return false;
+    if (kind == ZONE_SMALL)
+        slab_note_freed(slab, slot);
     if (UNLIKELY(decrement_own(&slab->countdown) == 0))
         cache_countdown_over(self, slab);
     return true;
@@ -53,14 +53,16 @@ HOT_INLINE bool hot_free_tiny(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - zone_map.tiny_base;
     return LIKELY(offset < zone_map.tiny_span) &&
-           hot_free_in(slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT), address);
+           hot_free_in(slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT), address,
+                       ZONE_TINY);
 }
 
 HOT_INLINE bool hot_free_small(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - zone_map.small_base;
     return LIKELY(offset < zone_map.small_span) &&
-           hot_free_in(slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT), address);
+           hot_free_in(slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT), address,
+                       ZONE_SMALL);
 }
 
 #endif

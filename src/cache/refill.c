@@ -26,8 +26,10 @@ static void restart_countdown(struct cache *cache, struct slab *slab, uint32_t f
 
 static void install_current(struct cache *cache, unsigned cls, struct slab *slab) {
     cache->bins[cls].current = slab;
-    if (cls >= TINY_CLASSES)
+    if (cls >= TINY_CLASSES) {
+        cache->small[cls - TINY_CLASSES] = slab;
         return;
+    }
     size_t last = size_classes[cls].slot_bytes >> TINY_STEP_SHIFT;
     size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> TINY_STEP_SHIFT) + 1;
     for (size_t step = first; step <= last; step++)
@@ -90,6 +92,7 @@ void cache_countdown_over(struct cache *cache, struct slab *slab) {
 
 void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
     slab_give(slab, slot);
+    slab_note_freed(slab, slot);
     if (decrement_own(&slab->countdown) == 0)
         cache_countdown_over(cache, slab);
 }

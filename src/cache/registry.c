@@ -14,6 +14,7 @@ const struct slab cache_no_slab = {.slot_bytes = 1};
 #define EMPTY_CACHE                                                                               \
     {                                                                                             \
         .tiny = {[0 ... TINY_STEPS - 1] = NO_SLAB},                                               \
+        .small = {[0 ... SMALL_CLASSES - 1] = NO_SLAB},                                           \
         .bins = {[0 ... CLASS_COUNT - 1] = {.current = NO_SLAB} },                                \
         .state = CACHE_LIVE                                                                       \
     }
@@ -35,6 +36,8 @@ struct lock *cache_registry_lock(void) { return &registry.lock; }
 void cache_clear(struct cache *cache) {
     for (size_t step = 0; step < TINY_STEPS; step++)
         cache->tiny[step] = NO_SLAB;
+    for (unsigned i = 0; i < SMALL_CLASSES; i++)
+        cache->small[i] = NO_SLAB;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         cache->bins[cls].current = NO_SLAB;
         cache->bins[cls].partial = cache->bins[cls].full = NULL;

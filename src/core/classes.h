@@ -23,8 +23,8 @@ struct size_class {
 extern const struct size_class size_classes[CLASS_COUNT];
 
 /* By steps of 16 bytes (TINY) and of 256 bytes (SMALL); see class_of. */
-extern const uint8_t tiny_class_of_step[TINY_STEPS];
-extern const uint8_t small_class_of_step[SMALL_STEPS];
+extern const uint8_t tiny_class_of_step[TINY_STEPS] HIDDEN;
+extern const uint8_t small_class_of_step[SMALL_STEPS] HIDDEN;
 
 HOT_INLINE size_t tiny_step(size_t bytes) { return (bytes + 15) >> TINY_STEP_SHIFT; }
 HOT_INLINE size_t small_step(size_t bytes) { return (bytes + 255) >> SMALL_STEP_SHIFT; }

@@ -13,11 +13,7 @@ static void *take_slot(struct cache *cache, unsigned cls, bool *is_zero) {
     if (UNLIKELY(slab == NULL))
         return NULL;
     size_t slot = slab_take(slab, load_relaxed(&slab->summary));
-    *is_zero = false;
-    if (slab->zone == ZONE_SMALL && slot >= slab->fresh_from) {
-        *is_zero = true;
-        slab->fresh_from = (uint32_t)slot + 1;
-    }
+    *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
     return slab_slot_address(slab, slot);
 }
 

@@ -59,6 +59,7 @@ unsigned slab_merge_remote(struct slab *slab, size_t *conflict) {
             continue;
         uint64_t remote = exchange_seq_cst(&slab->remote_bits[w], 0);
         uint64_t bits = load_relaxed(&slab->bits[w]);
+        slab_note_freed(slab, w * 64 + bit_highest(remote));
         if (UNLIKELY(remote & bits)) {
             *conflict = w * 64 + bit_lowest(remote & bits);
             remote &= ~bits;
@@ -76,4 +77,5 @@ void slab_rebuild_summary(struct slab *slab) {
     for (unsigned w = 0; w < words; w++)
         summary |= (uint64_t)(load_relaxed(&slab->bits[w]) != 0) << w;
     store_relaxed(&slab->summary, summary);
+    slab->fresh_from = (uint32_t)slab->slots; /* a free may have been noted too late */
 }

@@ -60,7 +60,7 @@ struct slab {
     struct slab *next, *prev;  /* the list that `state` names */
     struct slab *queue_next;   /* the owner's remote queue */
     uint32_t countdown_start;  /* countdown when it was last set */
-    uint32_t fresh_from;       /* slots from here on were never handed out: they are zero */
+    uint32_t fresh_from;       /* SMALL: a free slot from here on was never handed out: it is zero */
     uint32_t number;           /* of the slab in its range */
     uint32_t range;            /* of the zone's ranges */
     uint64_t freed_ms;         /* EMPTY only: when it became so */
@@ -113,6 +113,13 @@ HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
     return true;
 }
 
+/* A free slot is known to be zero if it was never handed out. Whatever was, and is free again, came
+ * through here: so malloc, which is called at least as often, need not keep count. */
+HOT_INLINE void slab_note_freed(struct slab *slab, size_t slot) {
+    if (slot >= slab->fresh_from)
+        slab->fresh_from = (uint32_t)slot + 1;
+}
+
 HOT_INLINE bool slab_is_free(const struct slab *slab, size_t slot) {
     uint64_t free_bits =
         load_relaxed(&slab->bits[slot / 64]) | load_relaxed(&slab->remote_bits[slot / 64]);
@@ -134,7 +141,8 @@ unsigned slab_count_free(const struct slab *slab);
  * once: it stays free, and `*conflict` is set to it (else left alone). */
 unsigned slab_merge_remote(struct slab *slab, size_t *conflict);
 
-/* After a fork the child may find a slab in the middle of another thread's store. */
+/* After a fork the child may find a slab in the middle of another thread's malloc or free. The bits
+ * are the truth; what follows from them is made anew, and no slot counts as zero any more. */
 void slab_rebuild_summary(struct slab *slab);
 
 /* Frees by the owner since the countdown was last set. */

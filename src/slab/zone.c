@@ -126,7 +126,7 @@ void zone_release(struct slab *slab) {
     uint64_t now = os_clock_ms();
 
     ASSERT(slab->state == SLAB_CLAIMED);
-    /* A slab of which no slot was ever handed out is as zero as it was. */
+    /* A slab of which no slot was ever freed, and all are free, is as zero as it was. */
     bool is_zero = slab->fresh_from == 0 && slab->zone == ZONE_SMALL;
     lock_acquire(&zone->lock, RANK_ZONE);
     store_relaxed(&slab->state, SLAB_EMPTY);
