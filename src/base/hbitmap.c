@@ -17,6 +17,7 @@ size_t hbitmap_bytes(size_t size) {
 void hbitmap_init(struct hbitmap *map, void *memory, size_t size) {
     uint64_t *next = memory;
     ASSERT(size <= HBITMAP_MAX);
+    map->size = size;
     for (unsigned level = HBITMAP_LEVELS; level-- > 0;) {
         map->level[level] = next;
         next += words_at(size, level);
@@ -61,10 +62,8 @@ size_t hbitmap_lowest(const struct hbitmap *map) {
 
 size_t hbitmap_next(const struct hbitmap *map, size_t from) {
     /* Climb until a level has a member at or after `from`, then descend to its lowest. */
-    for (unsigned level = 0; level < HBITMAP_LEVELS; level++) {
-        /* The top level is one word: an index beyond it has no successor. */
-        if (level == HBITMAP_LEVELS - 1 && from >= 64)
-            return SIZE_MAX;
+    size_t limit = map->size;
+    for (unsigned level = 0; level < HBITMAP_LEVELS && from < limit; level++) {
         uint64_t word = map->level[level][from / 64] >> (from % 64);
         if (word != 0) {
             from += bit_lowest(word);
@@ -73,6 +72,7 @@ size_t hbitmap_next(const struct hbitmap *map, size_t from) {
             return from;
         }
         from = from / 64 + 1;
+        limit = (limit + 63) / 64;
     }
     return SIZE_MAX;
 }

@@ -17,6 +17,7 @@ enum { HBITMAP_LEVELS = 4 };
 #define HBITMAP_MAX ((size_t)1 << 24)
 
 struct hbitmap {
+    size_t size; /* members are below this */
     uint64_t *level[HBITMAP_LEVELS];
 };
 

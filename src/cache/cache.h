@@ -87,12 +87,18 @@ void cache_countdown_over(struct cache *cache, struct slab *slab);
 /* Puts an owned slab, on no list, where its free slots say; used after adoption. */
 void cache_settle(struct cache *cache, struct slab *slab);
 
+/* Moves what the slab's countdown has counted into the class's statistics and sets it anew. */
+void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees);
+
 /* --- remote.c: frees across threads ----------------------------------------------------------- */
 
 /* Frees a live slot of a slab that was not `self`'s; `self` adopts the slab if nobody owns it. */
 enum fault cache_free_remote(struct cache *self, struct slab *slab, size_t slot);
 
-/* Merges the remote frees of every queued slab. */
+/* Merges a slab's remote frees and counts them; lists nothing. Returns how many. */
+unsigned cache_merge(struct cache *cache, struct slab *slab);
+
+/* Merges the remote frees of every queued slab, and lists the slabs anew. */
 void cache_drain(struct cache *cache);
 
 /* --- registry.c: caches come and go ------------------------------------------------------------ */

@@ -17,8 +17,7 @@ static unsigned relink_mark(const struct slab *slab) {
     return SLM_TORTURE || mark == 0 ? 1 : mark;
 }
 
-/* Moves what the countdown has counted into the class's statistics and sets it anew. */
-static void restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees) {
+void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees) {
     struct bin *bin = &cache->bins[slab->cls];
     store_relaxed(&bin->frees, bin->frees + slab_frees_since_set(slab));
     slab_set_countdown(slab, frees);
@@ -68,22 +67,22 @@ void cache_settle(struct cache *cache, struct slab *slab) {
         /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
          * no dearer to get than a few of its slots are to use, and every class can use it. */
         bool keep = bin->partial == NULL && slab->zone == ZONE_TINY && !SLM_TORTURE;
-        restart_countdown(cache, slab, COUNTDOWN_NEVER);
+        cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         if (!keep && release(cache, slab))
             return;
         list_as(cache, slab, SLAB_PARTIAL);
     } else if (free_slots >= mark) {
-        restart_countdown(cache, slab, (uint32_t)slab->slots - free_slots);
+        cache_restart_countdown(cache, slab, (uint32_t)slab->slots - free_slots);
         list_as(cache, slab, SLAB_PARTIAL);
     } else {
-        restart_countdown(cache, slab, mark - free_slots);
+        cache_restart_countdown(cache, slab, mark - free_slots);
         list_as(cache, slab, SLAB_FULL);
     }
 }
 
 void cache_countdown_over(struct cache *cache, struct slab *slab) {
     if (slab->state == SLAB_CURRENT) {
-        restart_countdown(cache, slab, COUNTDOWN_NEVER);
+        cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         return;
     }
     unlist(cache, slab);
@@ -98,7 +97,7 @@ void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
 }
 
 static struct slab *make_current(struct cache *cache, struct slab *slab) {
-    restart_countdown(cache, slab, COUNTDOWN_NEVER);
+    cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
     store_relaxed(&slab->state, SLAB_CURRENT);
     install_current(cache, slab->cls, slab);
     return slab;
@@ -109,7 +108,7 @@ static void retire_current(struct cache *cache, unsigned cls) {
     if (slab == &cache_no_slab)
         return;
     install_current(cache, cls, (struct slab *)&cache_no_slab);
-    restart_countdown(cache, slab, relink_mark(slab));
+    cache_restart_countdown(cache, slab, relink_mark(slab));
     list_as(cache, slab, SLAB_FULL);
 }
 

@@ -69,10 +69,9 @@ struct cache *cache_create(void) {
 
 /* Gives up one slab; the cache's lock and the depot's are held. Slabs without live slots are
  * claimed and collected in `empty` instead. */
-static void give_up(struct bin *bin, struct depot *depot, struct slab *slab,
+static void give_up(struct cache *cache, struct depot *depot, struct slab *slab,
                     struct slab **empty) {
-    store_relaxed(&bin->frees, bin->frees + slab_frees_since_set(slab));
-    slab_set_countdown(slab, COUNTDOWN_NEVER);
+    cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
     slab->next = slab->prev = NULL;
     if (slab_count_free(slab) == slab->slots) {
         store_relaxed(&slab->state, SLAB_CLAIMED);
@@ -83,24 +82,25 @@ static void give_up(struct bin *bin, struct depot *depot, struct slab *slab,
     }
 }
 
-static void give_up_list(struct bin *bin, struct depot *depot, struct slab *list,
+static void give_up_list(struct cache *cache, struct depot *depot, struct slab *list,
                          struct slab **empty) {
     while (list != NULL) {
         struct slab *next = list->next;
-        give_up(bin, depot, list, empty);
+        give_up(cache, depot, list, empty);
         list = next;
     }
 }
 
-static void give_up_class(struct bin *bin, unsigned cls, struct slab **empty) {
+static void give_up_class(struct cache *cache, unsigned cls, struct slab **empty) {
+    const struct bin *bin = &cache->bins[cls];
     struct depot *depot = &depots[cls];
     if (bin->current == NO_SLAB && bin->partial == NULL && bin->full == NULL)
         return;
     lock_acquire(&depot->lock, RANK_CLASS);
     if (bin->current != NO_SLAB)
-        give_up(bin, depot, bin->current, empty);
-    give_up_list(bin, depot, bin->partial, empty);
-    give_up_list(bin, depot, bin->full, empty);
+        give_up(cache, depot, bin->current, empty);
+    give_up_list(cache, depot, bin->partial, empty);
+    give_up_list(cache, depot, bin->full, empty);
     lock_release(&depot->lock, RANK_CLASS);
 }
 
@@ -113,14 +113,12 @@ void cache_destroy(struct cache *cache) {
     /* Nobody can queue a slab while the lock is held: after this, none is pending. */
     for (struct slab *slab = exchange_acq_rel(&cache->remote_queue, NULL); slab != NULL;) {
         struct slab *next = slab->queue_next;
-        size_t conflict;
         exchange_seq_cst(&slab->owner, (uintptr_t)cache);
-        struct bin *bin = &cache->bins[slab->cls];
-        store_relaxed(&bin->frees, bin->frees + slab_merge_remote(slab, &conflict));
+        cache_merge(cache, slab);
         slab = next;
     }
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
-        give_up_class(&cache->bins[cls], cls, &empty);
+        give_up_class(cache, cls, &empty);
     cache_clear(cache);
     lock_release(&cache->lock, RANK_CACHE);
     while (empty != NULL) {

@@ -18,8 +18,7 @@
 
 #include "slab/depot.h"
 
-/* Merges without listing; the frees are counted. */
-static unsigned merge(struct cache *cache, struct slab *slab) {
+unsigned cache_merge(struct cache *cache, struct slab *slab) {
     struct bin *bin = &cache->bins[slab->cls];
     size_t conflict = SIZE_MAX;
     unsigned merged = slab_merge_remote(slab, &conflict);
@@ -32,7 +31,7 @@ static unsigned merge(struct cache *cache, struct slab *slab) {
 }
 
 static void merge_and_list(struct cache *cache, struct slab *slab) {
-    unsigned merged = merge(cache, slab);
+    unsigned merged = cache_merge(cache, slab);
     if (slab->state == SLAB_CURRENT)
         return;
     if (slab->countdown <= merged || merged == 0) {
@@ -93,7 +92,7 @@ static bool adopt(struct cache *self, struct slab *slab) {
     lock_release(&depot->lock, RANK_CLASS);
     if (ours) {
         slab->next = slab->prev = NULL;
-        merge(self, slab);
+        cache_merge(self, slab);
         cache_settle(self, slab);
     }
     return ours;

@@ -32,10 +32,10 @@ static void rescue(struct slab *slab) {
     bool empty = false;
     lock_acquire(&depot->lock, RANK_CLASS);
     if (is_vanished(load_relaxed(&slab->owner))) {
-        size_t conflict;
+        struct cache *owner = owner_cache(load_relaxed(&slab->owner));
         slab_rebuild_summary(slab);
-        slab_merge_remote(slab, &conflict);
-        slab_set_countdown(slab, COUNTDOWN_NEVER);
+        cache_merge(owner, slab);
+        cache_restart_countdown(owner, slab, COUNTDOWN_NEVER);
         slab->next = slab->prev = NULL;
         empty = slab_count_free(slab) == slab->slots;
         if (empty)

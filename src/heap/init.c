@@ -21,12 +21,20 @@ static pthread_key_t exit_key;
 static bool exit_key_made;
 static uint32_t fork_registered;
 
-/* The destructor of exit_key. Others may allocate in later rounds, so the last round is ours. */
+/* Others' destructors may allocate in any round, so the last round is ours. (The thread sanitizer
+ * takes its own state of the thread down in the last one: no atomic works after that.) */
+#ifdef SLM_TSAN
+enum { EXIT_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS - 1 };
+#else
+enum { EXIT_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS };
+#endif
+
+/* The destructor of exit_key. */
 static void thread_exits(void *value) {
     struct cache *cache = value;
     if (cache != cache_self)
         return;
-    if (++cache->exit_rounds < PTHREAD_DESTRUCTOR_ITERATIONS &&
+    if (++cache->exit_rounds < EXIT_ROUND &&
         pthread_setspecific(exit_key, cache) == 0)
         return;
     cache_destroy(cache);

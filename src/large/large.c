@@ -152,7 +152,7 @@ static struct extent *map_new(size_t bytes, size_t alignment) {
 void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     struct piece pieces[EXPIRE_BATCH];
     struct extent *extent = NULL;
-    bytes = round_up(bytes, os_page_bytes);
+    bytes = round_up(bytes != 0 ? bytes : 1, os_page_bytes);
     uint64_t now = os_clock_ms();
 
     enter_lock();

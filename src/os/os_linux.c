@@ -36,9 +36,18 @@ void os_inject(unsigned calls, uint32_t skip, uint32_t count) {
 
 uint32_t os_injected(void) { return load_relaxed(&faults.injected); }
 
+/* In the torture build the calls whose failure must not show fail every now and then. */
+enum { TORTURE_CALLS = OS_UNMAP | OS_PURGE | OS_REMAP, TORTURE_PERIOD = 5 };
+
+static bool fails_in_torture(enum os_call call) {
+    static uint32_t calls;
+    return SLM_TORTURE && (call & TORTURE_CALLS) != 0 &&
+           fetch_add_relaxed(&calls, 1) % TORTURE_PERIOD == TORTURE_PERIOD - 1;
+}
+
 static bool fails_by_schedule(enum os_call call) {
     if (LIKELY((load_acquire(&faults.calls) & call) == 0))
-        return false;
+        return fails_in_torture(call);
     if ((int32_t)fetch_sub_relaxed(&faults.skip, 1) > 0)
         return false;
     if ((int32_t)fetch_sub_relaxed(&faults.count, 1) <= 0) {
@@ -53,9 +62,6 @@ void os_init(void) {
     unsigned long page_bytes = getauxval(AT_PAGESZ);
     if (is_power_of_two(page_bytes))
         os_page_bytes = page_bytes;
-    /* In the torture build the calls whose failure must not show fail every now and then. */
-    if (SLM_TORTURE)
-        os_inject(OS_UNMAP | OS_PURGE | OS_REMAP, 3, UINT32_MAX / 4);
 }
 
 static void *map(size_t bytes, int protection, int flags) {

@@ -162,14 +162,14 @@ HOT_INLINE void slab_list_push(struct slab **head, struct slab *slab) {
     slab->next = *head;
     if (*head != NULL)
         (*head)->prev = slab;
-    *head = slab;
+    store_relaxed(head, slab); /* a depot's is looked at without its lock */
 }
 
 HOT_INLINE void slab_list_remove(struct slab **head, struct slab *slab) {
     if (slab->prev != NULL)
         slab->prev->next = slab->next;
     else
-        *head = slab->next;
+        store_relaxed(head, slab->next);
     if (slab->next != NULL)
         slab->next->prev = slab->prev;
     slab->next = slab->prev = NULL;
