@@ -2,15 +2,17 @@
  * Owns:    nothing.
  * Source:  C++20 [new.delete].
  *
- * On failure `new` calls the new-handler in a loop and throws std::bad_alloc. That takes C++, but the shared library must not make C programs depend on libstdc++: everything of the C++
- * runtime is a weak reference there, resolved when the program brings a runtime along. If that came
- * by dlopen, after us and not into the global scope, it is looked up when it is first needed. In
- * the static library this object is pulled in by C++ programs only, and the references are strong. */
+ * On failure `new` calls the new-handler in a loop and throws std::bad_alloc. That takes C++, but the
+ * shared library must not make C programs depend on libstdc++: whatever it needs of the C++ runtime
+ * is a weak reference, or is looked up when it is first needed, for the runtime may come by dlopen,
+ * after us and not into the global scope. In the static library this object is pulled in by C++
+ * programs only, and the references are strong. */
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <new>
+#include <unwind.h>
 
 #include "api/operators.h"
 #include "slabmalloc/slabmalloc.h"
@@ -21,11 +23,6 @@
 
 #if SLM_WEAK_RUNTIME
 #define RUNTIME __attribute__((weak))
-__asm__(".weak __gxx_personality_v0\n"
-        ".weak __cxa_begin_catch\n"
-        ".weak __cxa_end_catch\n"
-        ".weak _Unwind_Resume\n"
-        ".weak _ZSt9terminatev\n");
 #else
 #define RUNTIME
 #endif
@@ -41,18 +38,68 @@ namespace {
 /* The address of a runtime function: linked, or of a libstdc++ that was loaded later. */
 template <typename Function> Function *runtime(Function *linked, const char *name) {
 #if SLM_WEAK_RUNTIME
-    if (linked == nullptr) {
+    void *found = reinterpret_cast<void *>(linked);
+    if (found == nullptr)
+        found = dlsym(RTLD_DEFAULT, name);
+    if (found == nullptr) {
         void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
         if (library != nullptr) {
-            linked = reinterpret_cast<Function *>(dlsym(library, name));
-            dlclose(library);
+            found = dlsym(library, name);
+            dlclose(library); /* it was loaded before, and stays so */
         }
     }
+    return reinterpret_cast<Function *>(found);
 #else
     (void)name;
-#endif
     return linked;
+#endif
 }
+
+} // namespace
+
+#if SLM_WEAK_RUNTIME
+/* What the compiler calls for the one `catch` below. A weak reference would stay 0 if libstdc++ comes
+ * late, and the unwinder skips a frame without a personality; so these are ours, and forward. */
+extern "C" {
+__attribute__((used, visibility("hidden"))) _Unwind_Reason_Code
+slm_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class kind,
+                struct _Unwind_Exception *exception, struct _Unwind_Context *context) {
+    using function = decltype(slm_personality);
+    auto personality = runtime(static_cast<function *>(nullptr), "__gxx_personality_v0");
+    if (personality == nullptr)
+        return _URC_CONTINUE_UNWIND;
+    return personality(version, actions, kind, exception, context);
+}
+
+__attribute__((used, visibility("hidden"))) void *slm_begin_catch(void *exception) {
+    using function = void *(void *);
+    auto begin_catch = runtime(static_cast<function *>(nullptr), "__cxa_begin_catch");
+    return begin_catch(exception); /* there is one: its library threw the exception */
+}
+
+__attribute__((used, visibility("hidden"))) void slm_end_catch() {
+    using function = void();
+    runtime(static_cast<function *>(nullptr), "__cxa_end_catch")();
+}
+
+__attribute__((used, visibility("hidden"))) void
+slm_unwind_resume(struct _Unwind_Exception *exception) {
+    using function = void(struct _Unwind_Exception *);
+    runtime(static_cast<function *>(nullptr), "_Unwind_Resume")(exception);
+}
+
+__attribute__((used, visibility("hidden"))) void slm_terminate() { std::abort(); }
+}
+
+__asm__(".hidden __gxx_personality_v0\n"
+        ".set __gxx_personality_v0, slm_personality\n"
+        ".set __cxa_begin_catch, slm_begin_catch\n"
+        ".set __cxa_end_catch, slm_end_catch\n"
+        ".set _Unwind_Resume, slm_unwind_resume\n"
+        ".set _ZSt9terminatev, slm_terminate\n");
+#endif
+
+namespace {
 
 __attribute__((noinline, cold)) void *allocate_after_failure(std::size_t size,
                                                              std::size_t alignment) {

@@ -3,6 +3,7 @@
 #include "base/fatal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/syscall.h"
@@ -21,6 +22,9 @@ void text_write(const struct text *text, int fd) {
 }
 
 void fatal_line(const struct text *line) {
+    /* Standard error may be a pipe that nobody reads: that must not be the cause of death. */
+    uint64_t mask = (uint64_t)1 << (SIGPIPE - 1);
+    raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask, 0, 0);
     text_write(line, 2);
     abort();
 }

@@ -1,0 +1,107 @@
+/* Protects: errno (field case 11, D1, D2): a million mixed operations, purges included, leave it as
+ * it was; a free does so always, even where system calls fail below it. */
+#include <criterion/criterion.h>
+
+#include "api.h"
+
+enum { BLOCKS = 1000, STEPS = 1000000, TRIM_EVERY = 20000 };
+
+Test(errno_kept, malloc_is_ours) { cr_assert(is_ours("malloc")); }
+
+static void *allocate(uint64_t *random, size_t size) {
+    size_t alignment = (size_t)8 << next_random(random) % 10;
+    void *pointer = NULL;
+    switch (next_random(random) % 7) {
+    case 0:
+        return calloc(1, size);
+    case 1:
+        return aligned_alloc(alignment, size);
+    case 2:
+        return posix_memalign(&pointer, alignment, size) == 0 ? pointer : NULL;
+    case 3:
+        return realloc(hidden(NULL), size);
+    default:
+        return malloc(size);
+    }
+}
+
+static void release(uint64_t *random, void *pointer, size_t size) {
+    switch (next_random(random) % 5) {
+    case 0:
+        free_sized(pointer, size);
+        break;
+    case 1:
+        free_aligned_sized(pointer, 16, size);
+        break;
+    case 2:
+        cfree(pointer);
+        break;
+    case 3:
+        cr_assert_null(realloc(pointer, hidden_size(0)));
+        break;
+    default:
+        free(pointer);
+    }
+}
+
+static const char *look(size_t step, const void *block) {
+    if (step % TRIM_EVERY == 0) {
+        malloc_trim(0);
+        return "malloc_trim";
+    }
+    if (step % TRIM_EVERY == 1) {
+        volatile size_t arena = mallinfo2().arena;
+        return (void)arena, "mallinfo2";
+    }
+    if (malloc_usable_size((void *)block) == 0)
+        cr_assert_fail("no usable size");
+    return "malloc_usable_size";
+}
+
+Test(errno_kept, over_a_million_operations, .timeout = 240) {
+    static void *blocks[BLOCKS];
+    static size_t sizes[BLOCKS];
+    uint64_t random = 0x9e3779b97f4a7c15;
+    for (size_t step = 0; step < STEPS; step++) {
+        size_t i = next_random(&random) % BLOCKS;
+        const char *what;
+        errno = ERRNO_MARK;
+        if (blocks[i] == NULL) {
+            sizes[i] = random_size(&random);
+            blocks[i] = allocate(&random, sizes[i]);
+            what = "allocation";
+            if (blocks[i] == NULL)
+                cr_assert_fail("no memory for %zu bytes, step %zu", sizes[i], step);
+        } else if (step % TRIM_EVERY < 2 || next_random(&random) % 16 == 0) {
+            what = look(step, blocks[i]);
+        } else if (next_random(&random) % 4 == 0) {
+            sizes[i] = random_size(&random) + 1;
+            blocks[i] = realloc(blocks[i], sizes[i]);
+            what = "realloc";
+            if (blocks[i] == NULL)
+                cr_assert_fail("no memory for %zu bytes, step %zu", sizes[i], step);
+        } else {
+            release(&random, blocks[i], sizes[i]);
+            blocks[i] = NULL;
+            what = "free";
+        }
+        if (errno != ERRNO_MARK)
+            cr_assert_fail("%s set errno to %d (%zu bytes, step %zu)", what, errno, sizes[i], step);
+    }
+    for (size_t i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
+/* The first call of a process and its largest frees go through every system call there is. */
+Test(errno_kept, where_mappings_come_and_go) {
+    for (size_t size = (size_t)1 << 20; size <= (size_t)1 << 28; size *= 2) {
+        errno = ERRNO_MARK;
+        char *block = malloc(size);
+        block[0] = 1;
+        block = hidden(realloc(block, size + size / 2));
+        block = hidden(realloc(block, size / 2));
+        free(block);
+        malloc_trim(0);
+        cr_assert_eq(errno, ERRNO_MARK, "size %zu: %d", size, errno);
+    }
+}

@@ -1,0 +1,245 @@
+/* Protects: the life of a slab in its owner's cache: refilled, full, worth allocating from again,
+ * empty, given back; and the hot paths, which know all of that without a test of their own. */
+#include "../expect.h"
+
+#include <string.h>
+
+#include "cache/hot.h"
+#include "slab/depot.h"
+
+enum { CLS = 5 }; /* 96 bytes */
+
+static struct cache *cache;
+
+static void set_up(void) {
+    quiet_os();
+    EXPECT(zone_init());
+    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+    cache = cache_create();
+    EXPECT(cache != NULL && cache_self == cache);
+}
+
+static size_t slot_of(const struct slab *slab, const void *pointer) {
+    size_t slot = SIZE_MAX;
+    EXPECT(slab_slot_at(slab, (uintptr_t)pointer, &slot));
+    return slot;
+}
+
+static size_t list_length(const struct slab *list, unsigned state) {
+    size_t length = 0;
+    const struct slab *before = NULL;
+    for (; list != NULL; list = list->next) {
+        EXPECT(list->prev == before);
+        EXPECT_EQ(list->state, state);
+        EXPECT(owner_cache(list->owner) == cache);
+        before = list;
+        length++;
+    }
+    return length;
+}
+
+/* The invariants of cache.h, for every class. */
+static void expect_invariants(void) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        const struct bin *bin = &cache->bins[cls];
+        EXPECT(bin->current != NULL);
+        EXPECT(bin->current == &cache_no_slab ||
+               (bin->current->state == SLAB_CURRENT && bin->current->cls == cls));
+        list_length(bin->partial, SLAB_PARTIAL);
+        list_length(bin->full, SLAB_FULL);
+    }
+    for (size_t step = 0; step < TINY_STEPS; step++)
+        EXPECT_AT(cache->tiny[step] == cache->bins[tiny_class_of_step[step]].current, step);
+}
+
+static void *take(unsigned cls) {
+    struct slab *slab = cache_refill(cache, cls);
+    EXPECT(slab != NULL && slab->cls == cls && slab == cache->bins[cls].current);
+    return slab_slot_address(slab, slab_take(slab, slab->summary));
+}
+
+static void give(void *pointer) {
+    struct slab *slab = zone_find((uintptr_t)pointer);
+    cache_free_local(cache, slab, slot_of(slab, pointer));
+}
+
+Test(cache, no_slab_is_full_and_has_no_slots) {
+    size_t slot;
+    EXPECT_EQ(cache_no_slab.summary, 0);
+    EXPECT_EQ(cache_no_slab.slots, 0);
+    EXPECT(!slab_slot_at(&cache_no_slab, 0, &slot));
+}
+
+Test(cache, the_first_hot_calls_of_a_thread_find_nothing_and_change_nothing) {
+    void *pointer = &pointer;
+    EXPECT(cache_self == &cache_boot && !cache_is_live(cache_self));
+    for (size_t bytes = 0; bytes <= TINY_MAX_BYTES; bytes++)
+        EXPECT_AT(!hot_malloc_tiny(bytes, &pointer), bytes);
+    for (size_t bytes = TINY_MAX_BYTES + 1; bytes <= SMALL_MAX_BYTES; bytes++)
+        EXPECT_AT(!hot_malloc_small(bytes, &pointer), bytes);
+    EXPECT(pointer == &pointer);
+    EXPECT(zones[ZONE_TINY].range_count == 0);
+}
+
+Test(cache, a_refill_serves_all_sizes_of_its_class_and_no_other, .init = set_up) {
+    void *pointer;
+    expect_invariants();
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        EXPECT(cache_refill(cache, cls) == cache->bins[cls].current);
+        expect_invariants();
+    }
+    for (size_t bytes = 0; bytes <= SMALL_MAX_BYTES; bytes += bytes < 2048 ? 1 : 333) {
+        bool full = cache->bins[class_of(bytes)].current->summary == 0;
+        bool hot = bytes <= TINY_MAX_BYTES ? hot_malloc_tiny(bytes, &pointer)
+                                           : hot_malloc_small(bytes, &pointer);
+        EXPECT_AT(hot == !full, bytes);
+        if (full)
+            pointer = take(class_of(bytes));
+        struct slab *slab = zone_find((uintptr_t)pointer);
+        EXPECT_EQ(slab->cls, class_of(bytes));
+    }
+}
+
+Test(cache, slots_come_lowest_first_and_every_slab_is_used_up, .init = set_up) {
+    struct slab *first = NULL;
+    size_t slots = 0;
+    for (unsigned round = 0; round < 3; round++) {
+        struct slab *slab = cache_refill(cache, CLS);
+        EXPECT(slab != first && slab->state == SLAB_CURRENT);
+        for (size_t slot = 0; slot < slab->slots; slot++, slots++) {
+            void *pointer;
+            EXPECT(hot_malloc_tiny(90, &pointer));
+            EXPECT_EQ(slot_of(slab, pointer), slot);
+        }
+        void *none;
+        EXPECT(!hot_malloc_tiny(90, &none));
+        EXPECT_EQ(slab->summary, 0);
+        first = slab;
+    }
+    cache_refill(cache, CLS);
+    EXPECT_EQ(list_length(cache->bins[CLS].full, SLAB_FULL), 3);
+    EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 0);
+    EXPECT_EQ(zones[ZONE_TINY].used, 4);
+    expect_invariants();
+}
+
+/* full -> partial after a sixteenth of the slots -> empty -> kept or given back */
+Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = set_up) {
+    static void *pointers[3][SLAB_SLOTS_MAX];
+    struct slab *slabs[3];
+    for (unsigned i = 0; i < 3; i++) {
+        slabs[i] = cache_refill(cache, CLS);
+        for (size_t slot = 0; slot < slabs[i]->slots; slot++)
+            pointers[i][slot] = take(CLS);
+    }
+    EXPECT(cache_refill(cache, CLS) != slabs[2]); /* now all three are full */
+    uint32_t mark = SLM_TORTURE ? 1 : (uint32_t)slabs[0]->slots / RELINK_FRACTION;
+    for (unsigned i = 0; i < 2; i++) {
+        for (uint32_t k = 0; k < mark; k++) {
+            EXPECT_EQ(slabs[i]->state, SLAB_FULL);
+            give(pointers[i][k]);
+        }
+        EXPECT_EQ(slabs[i]->state, SLAB_PARTIAL);
+        expect_invariants();
+    }
+    EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 2);
+    EXPECT_EQ(list_length(cache->bins[CLS].full, SLAB_FULL), 1);
+    for (size_t k = mark; k < slabs[0]->slots; k++) {
+        EXPECT_AT(slabs[0]->state == SLAB_PARTIAL, k);
+        give(pointers[0][k]);
+    }
+    EXPECT_EQ(slabs[0]->state, SLAB_EMPTY);
+    EXPECT_EQ(slabs[0]->owner, 0);
+    EXPECT_EQ(zones[ZONE_TINY].used, 3);
+    EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 1);
+    expect_invariants();
+}
+
+Test(cache, a_partial_slab_is_used_before_a_fresh_one, .init = set_up) {
+    static void *pointers[SLAB_SLOTS_MAX];
+    struct slab *slab = cache_refill(cache, CLS);
+    size_t slots = slab->slots;
+    for (size_t i = 0; i < slots; i++)
+        pointers[i] = take(CLS);
+    take(CLS);
+    for (size_t i = 0; i < slots / 2; i++)
+        give(pointers[i]);
+    EXPECT_EQ(slab->state, SLAB_PARTIAL);
+    while (cache->bins[CLS].current->summary != 0)
+        take(CLS);
+    EXPECT(take(CLS) == pointers[0]);
+    EXPECT_EQ(slab->state, SLAB_CURRENT);
+    EXPECT_EQ(zones[ZONE_TINY].used, 2);
+    expect_invariants();
+}
+
+Test(cache, frees_of_the_current_slab_never_end_its_countdown, .init = set_up) {
+    struct slab *slab = cache_refill(cache, CLS);
+    for (int i = 0; i < 100000; i++)
+        give(take(CLS));
+    EXPECT(cache->bins[CLS].current == slab && slab->state == SLAB_CURRENT);
+    EXPECT_EQ(cache->bins[CLS].frees + slab_frees_since_set(slab), 100000);
+    slab->countdown = 1; /* as after two thousand million more */
+    give(take(CLS));
+    EXPECT(cache->bins[CLS].current == slab && slab->state == SLAB_CURRENT);
+    EXPECT(slab->countdown > 1000000);
+    expect_invariants();
+}
+
+Test(cache, random_life_keeps_the_invariants, .init = set_up) {
+    static void *live[20000];
+    size_t count = 0;
+    uint64_t seed = 41;
+    for (int step = 0; step < 200000; step++) {
+        bool grow = (step / 20000) % 2 == 0;
+        if (count == 0 || (count < 20000 && random_below(&seed, 4) < (grow ? 3u : 1u))) {
+            live[count++] = take((unsigned)random_below(&seed, 12));
+        } else {
+            size_t i = random_below(&seed, count);
+            give(live[i]);
+            live[i] = live[--count];
+        }
+        if (step % 4096 == 0)
+            expect_invariants();
+    }
+    while (count > 0)
+        give(live[--count]);
+    expect_invariants();
+    /* Nothing lives: at most the current slab and one more of each class are kept. */
+    EXPECT(zones[ZONE_TINY].used <= 2 * 12);
+}
+
+Test(cache, without_memory_a_refill_is_null_and_later_a_slab, .init = set_up) {
+    os_inject(OS_COMMIT, 0, UINT32_MAX / 4);
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        EXPECT_AT(cache_refill(cache, cls) == NULL, cls);
+    expect_invariants();
+    os_inject(0, 0, 0);
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        EXPECT_AT(take(cls) != NULL, cls);
+    expect_invariants();
+}
+
+Test(cache, one_that_is_destroyed_leaves_live_slabs_to_the_depots_only, .init = set_up) {
+    void *kept = take(CLS);
+    void *full = NULL;
+    give(take(CLS + 1));
+    struct slab *filled = cache_refill(cache, CLS + 2);
+    for (size_t i = 0; i < filled->slots; i++)
+        full = take(CLS + 2);
+    struct slab *slab = zone_find((uintptr_t)kept);
+    cache_destroy(cache);
+    EXPECT(cache_self == &cache_dead);
+    EXPECT_EQ(cache->state, CACHE_UNUSED);
+    EXPECT_EQ(slab->state, SLAB_SHELVED);
+    EXPECT_EQ(filled->state, SLAB_ORPHANED);
+    EXPECT_EQ(slab->owner | filled->owner, 0);
+    EXPECT_EQ(zones[ZONE_TINY].used, 2);
+    struct cache *again = cache_create();
+    EXPECT(again == cache); /* its memory is used again */
+    EXPECT(cache_refill(cache, CLS) == slab);
+    give(kept);
+    EXPECT_EQ(cache_free_remote(cache, filled, slot_of(filled, full)), FAULT_NONE);
+    EXPECT(owner_cache(filled->owner) == cache);
+    expect_invariants();
+}

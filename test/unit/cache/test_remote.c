@@ -1,0 +1,260 @@
+/* Protects: frees across threads: a slab is queued once on its owner's queue, merged when the owner
+ * needs slots, adopted when it has no owner; and a slot freed twice is found, whoever freed it
+ * first. */
+#include "../expect.h"
+
+#include <pthread.h>
+
+#include "cache/hot.h"
+#include "heap/heap.h"
+#include "slab/depot.h"
+
+enum { BYTES = 96, BLOCKS = 200 };
+
+static struct cache *cache;
+static void *blocks[BLOCKS];
+static struct slab *slab;
+
+/* 200 blocks of this thread, all in its current slab. */
+static void set_up(void) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = heap_malloc(BYTES);
+        if (i == 0)
+            os_inject(0, 0, 0);
+    }
+    cache = cache_self;
+    slab = zone_find((uintptr_t)blocks[0]);
+    EXPECT(cache_is_live(cache) && owner_cache(slab->owner) == cache);
+    EXPECT(zone_find((uintptr_t)blocks[BLOCKS - 1]) == slab);
+}
+
+static void *call(void *context) {
+    ((void (*)(void))context)();
+    return NULL;
+}
+
+static void in_another_thread(void (*function)(void)) {
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, call, (void *)function) == 0);
+    pthread_join(thread, NULL);
+}
+
+static enum fault faults[8];
+static void *others[300];
+
+static void free_first(void) { faults[0] = heap_free(blocks[0]); }
+
+static void free_several(void) {
+    for (unsigned i = 0; i < 100; i++)
+        faults[0] |= heap_free(blocks[i]);
+}
+
+static size_t queue_length(void) {
+    size_t length = 0;
+    for (struct slab *at = cache->remote_queue; at != NULL; at = at->queue_next)
+        length++;
+    return length;
+}
+
+Test(remote, a_free_sets_a_bit_and_queues_the_slab_once, .init = set_up) {
+    EXPECT_EQ(slab->owner, (uintptr_t)cache);
+    in_another_thread(free_first);
+    EXPECT_EQ(faults[0], FAULT_NONE);
+    EXPECT_EQ(slab->owner, (uintptr_t)cache | OWNER_PENDING);
+    EXPECT(cache->remote_queue == slab && slab->queue_next == NULL);
+    EXPECT_EQ(slab->remote_bits[0], 1);
+    EXPECT(slab_is_free(slab, 0));
+    blocks[0] = blocks[101];
+    in_another_thread(free_several);
+    EXPECT_EQ(faults[0], FAULT_NONE);
+    EXPECT_EQ(queue_length(), 1);
+}
+
+Test(remote, the_owner_merges_when_it_drains, .init = set_up) {
+    in_another_thread(free_several);
+    unsigned free_before = slab_count_free(slab);
+    uint64_t frees = cache->bins[slab->cls].frees;
+    cache_drain(cache);
+    EXPECT_EQ(slab_count_free(slab), free_before + 100);
+    EXPECT_EQ(cache->bins[slab->cls].frees, frees + 100);
+    EXPECT_EQ(slab->owner, (uintptr_t)cache);
+    EXPECT(cache->remote_queue == NULL);
+    EXPECT_EQ(slab->remote_bits[0] | slab->remote_bits[1], 0);
+    for (unsigned i = 0; i < 100; i++)
+        EXPECT_AT(heap_malloc(BYTES) == blocks[i], i);
+}
+
+Test(remote, the_owner_comes_back_to_remotely_freed_slots_before_a_new_slab, .init = set_up) {
+    void *pointer;
+    in_another_thread(free_several);
+    while (hot_malloc_tiny(BYTES, &pointer))
+        EXPECT(zone_find((uintptr_t)pointer) == slab);
+    EXPECT(heap_malloc(BYTES) == blocks[0]);
+    EXPECT_EQ(zones[ZONE_TINY].used, 1);
+}
+
+Test(remote, the_owner_s_own_frees_go_on_while_the_slab_is_queued, .init = set_up) {
+    in_another_thread(free_first);
+    for (unsigned i = 1; i < BLOCKS; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    cache_drain(cache);
+    EXPECT_EQ(slab_count_free(slab), slab->slots);
+}
+
+/* --- double frees ---- */
+
+Test(remote, freed_here_then_there_is_found_there, .init = set_up) {
+    EXPECT_EQ(heap_free(blocks[0]), FAULT_NONE);
+    in_another_thread(free_first);
+    EXPECT_EQ(faults[0], FAULT_DOUBLE_FREE);
+    EXPECT_EQ(slab->remote_bits[0], 0);
+}
+
+Test(remote, freed_there_then_here_is_found_here, .init = set_up) {
+    in_another_thread(free_first);
+    void *pointer = blocks[0];
+    unsigned free_before = slab_count_free(slab);
+    EXPECT_EQ(heap_free(pointer), FAULT_DOUBLE_FREE);
+    EXPECT_EQ(slab_count_free(slab), free_before);
+    EXPECT_EQ(slab->remote_bits[0], 1);
+}
+
+static void free_first_again(void) { faults[1] = heap_free(blocks[0]); }
+
+Test(remote, freed_there_then_elsewhere_is_found_elsewhere, .init = set_up) {
+    in_another_thread(free_first);
+    in_another_thread(free_first_again);
+    EXPECT_EQ(faults[0], FAULT_NONE);
+    EXPECT_EQ(faults[1], FAULT_DOUBLE_FREE);
+    cache_drain(cache);
+    in_another_thread(free_first_again);
+    EXPECT_EQ(faults[1], FAULT_DOUBLE_FREE);
+}
+
+static void free_inside(void) {
+    faults[0] = heap_free((char *)blocks[0] + 16);
+    faults[1] = heap_free((char *)(slab->base + slab->slots * slab->slot_bytes));
+}
+
+Test(remote, an_interior_pointer_is_found_there_too, .init = set_up) {
+    in_another_thread(free_inside);
+    EXPECT_EQ(faults[0], FAULT_INTERIOR);
+    EXPECT_EQ(faults[1], FAULT_PADDING);
+    EXPECT(cache->remote_queue == NULL);
+}
+
+/* Two threads at once: both got past the first check. Only the merge can tell. */
+Test(remote, a_race_of_two_frees_is_found_when_they_are_merged, .init = set_up) {
+    struct slab *found = NULL;
+    size_t slot = SIZE_MAX;
+    EXPECT(!heap_late_fault(&found, &slot));
+    in_another_thread(free_first);
+    slab_give(slab, 0);
+    cache_drain(cache);
+    EXPECT(heap_late_fault(&found, &slot));
+    EXPECT(found == slab && slot == 0);
+    EXPECT(!heap_late_fault(&found, &slot)); /* told once */
+}
+
+/* --- threads that end ---- */
+
+static void allocate_some(void) {
+    for (unsigned i = 0; i < 300; i++)
+        others[i] = heap_malloc(BYTES);
+}
+
+Test(remote, a_thread_that_ends_leaves_its_slabs_to_whoever_frees, .init = set_up) {
+    in_another_thread(allocate_some);
+    struct slab *theirs = zone_find((uintptr_t)others[0]);
+    EXPECT(theirs != slab);
+    EXPECT_EQ(theirs->owner, 0);
+    EXPECT_EQ(theirs->state, SLAB_SHELVED);
+    EXPECT_EQ(depots[theirs->cls].count, 1);
+    EXPECT_EQ(heap_free(others[7]), FAULT_NONE);
+    EXPECT(owner_cache(theirs->owner) == cache);
+    EXPECT_EQ(depots[theirs->cls].count, 0);
+    EXPECT_EQ(heap_free(others[7]), FAULT_DOUBLE_FREE);
+    for (unsigned i = 0; i < 300; i++)
+        EXPECT_AT(i == 7 || heap_free(others[i]) == FAULT_NONE, i);
+    EXPECT_AT(theirs->state == SLAB_EMPTY || slab_count_free(theirs) == theirs->slots,
+              theirs->state);
+}
+
+static struct slab *slab_of_next_thread;
+
+static void allocate_one(void) { slab_of_next_thread = zone_find((uintptr_t)heap_malloc(BYTES)); }
+
+Test(remote, a_thread_that_ends_leaves_its_slabs_to_the_next_that_allocates, .init = set_up) {
+    in_another_thread(allocate_some);
+    struct slab *theirs = zone_find((uintptr_t)others[0]);
+    in_another_thread(allocate_one);
+    EXPECT(slab_of_next_thread == theirs);
+    EXPECT_EQ(zones[ZONE_TINY].used, 2);
+    EXPECT_EQ(slab_count_free(theirs), theirs->slots - 301);
+}
+
+static void allocate_and_free(void) {
+    allocate_some();
+    for (unsigned i = 0; i < 300; i++)
+        faults[0] |= heap_free(others[i]);
+}
+
+Test(remote, many_threads_that_free_all_leave_nothing_behind, .init = set_up) {
+    for (int i = 0; i < 500; i++)
+        in_another_thread(allocate_and_free);
+    EXPECT_EQ(faults[0], FAULT_NONE);
+    EXPECT_EQ(zones[ZONE_TINY].used, 1);
+    EXPECT(zones[ZONE_TINY].used_peak <= 2);
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        EXPECT_EQ(depots[cls].count, 0);
+}
+
+Test(remote, threads_whose_only_act_is_a_free, .init = set_up) {
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[0] = blocks[i];
+        in_another_thread(free_first);
+        EXPECT_EQ(faults[0], FAULT_NONE);
+    }
+    cache_drain(cache);
+    EXPECT_EQ(slab_count_free(slab), slab->slots);
+}
+
+/* --- many at once ---- */
+
+enum { RING = 1024, ROUNDS = 200000 };
+
+static void *ring[RING];
+static uint64_t wrong;
+
+static void consume(void) {
+    for (size_t i = 0; i < ROUNDS; i++) {
+        void *pointer;
+        while ((pointer = exchange_acq_rel(&ring[i % RING], NULL)) == NULL)
+            sched_yield();
+        wrong += heap_free(pointer) != FAULT_NONE;
+    }
+}
+
+Test(remote, a_producer_and_a_consumer_lose_no_slot, .init = set_up, .timeout = 120) {
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, call, (void *)consume) == 0);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        void *pointer = heap_malloc(BYTES);
+        while (load_acquire(&ring[i % RING]) != NULL)
+            sched_yield();
+        store_release(&ring[i % RING], pointer);
+    }
+    pthread_join(thread, NULL);
+    EXPECT_EQ(wrong, 0);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    cache_drain(cache);
+    EXPECT(cache->remote_queue == NULL);
+    size_t live = 0;
+    for (struct slab *at = cache->bins[slab->cls].full; at != NULL; at = at->next)
+        live += at->slots - slab_count_free(at);
+    for (struct slab *at = cache->bins[slab->cls].partial; at != NULL; at = at->next)
+        live += at->slots - slab_count_free(at);
+    struct slab *current = cache->bins[class_of(BYTES)].current;
+    EXPECT_EQ(live + current->slots - slab_count_free(current), 0);
+}

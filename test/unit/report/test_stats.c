@@ -1,0 +1,205 @@
+/* Protects: that statistics are exact: calls, live blocks, slabs and bytes by class and zone after
+ * a known sequence, with frees from other threads, threads that ended, and frees still waiting to
+ * be merged. */
+#include "../expect.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "cache/cache.h"
+#include "report/stats.h"
+#include "slab/zone.h"
+#include "slabmalloc/slabmalloc.h"
+
+enum { BYTES = 48, COUNT = 10000 };
+
+static void *blocks[COUNT];
+
+static void set_up(void) {
+    slm_free(slm_malloc(1024)); /* counted: one call each of class 1024 */
+    os_inject(0, 0, 0);
+}
+
+static struct slm_stats get(void) {
+    struct slm_stats stats;
+    slm_stats_get(&stats);
+    return stats;
+}
+
+/* One class, and that zones are the sums of their classes. */
+static void expect_class(size_t bytes, size_t live, uint64_t allocations, uint64_t frees) {
+    struct slm_stats stats = get();
+    const struct slm_class_stats *c = &stats.classes[class_of(bytes)];
+    EXPECT_EQ(c->slot_bytes, size_classes[class_of(bytes)].slot_bytes);
+    EXPECT_EQ(c->live, live);
+    EXPECT_EQ(c->allocations, allocations);
+    EXPECT_EQ(c->frees, frees);
+    struct slm_zone_stats sums[2] = {{0}, {0}};
+    size_t slabs[2] = {0, 0};
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        unsigned kind = size_classes[cls].zone;
+        sums[kind].live_bytes += stats.classes[cls].live * stats.classes[cls].slot_bytes;
+        sums[kind].allocations += stats.classes[cls].allocations;
+        sums[kind].frees += stats.classes[cls].frees;
+        slabs[kind] += stats.classes[cls].slabs;
+        EXPECT_AT(stats.classes[cls].live <= stats.classes[cls].slots, cls);
+    }
+    const struct slm_zone_stats *are[2] = {&stats.tiny, &stats.small};
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        EXPECT_EQ(are[kind]->live_bytes, sums[kind].live_bytes);
+        EXPECT_EQ(are[kind]->allocations, sums[kind].allocations);
+        EXPECT_EQ(are[kind]->frees, sums[kind].frees);
+        EXPECT_EQ(are[kind]->slabs, slabs[kind]);
+        EXPECT_EQ(are[kind]->slabs, zones[kind].used);
+        EXPECT(are[kind]->slabs <= are[kind]->slabs_peak);
+        EXPECT(are[kind]->slabs_dirty <= are[kind]->slabs_empty);
+        EXPECT_EQ(are[kind]->slab_bytes, (size_t)1 << slab_shift_of((enum zone_kind)kind));
+    }
+}
+
+static void *call(void *context) {
+    ((void (*)(void))context)();
+    return NULL;
+}
+
+static void in_another_thread(void (*function)(void)) {
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, call, (void *)function) == 0);
+    pthread_join(thread, NULL);
+}
+
+static void allocate(void) {
+    for (unsigned i = 0; i < COUNT; i++)
+        blocks[i] = slm_malloc(BYTES);
+}
+
+static void free_every_third(void) {
+    for (unsigned i = 0; i < COUNT; i += 3)
+        slm_free(blocks[i]);
+}
+
+static void free_the_others(void) {
+    for (unsigned i = 0; i < COUNT; i++)
+        if (i % 3 != 0)
+            slm_free(blocks[i]);
+}
+
+enum { THIRD = (COUNT + 2) / 3 };
+
+Test(stats, every_class_counts_its_own_calls, .init = set_up) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        size_t bytes = size_classes[cls].slot_bytes;
+        uint64_t before = bytes == 1024;
+        void *one = slm_malloc(bytes);
+        void *other = slm_calloc(1, bytes);
+        EXPECT(one != NULL && other != NULL);
+        slm_free(one);
+        expect_class(bytes, 1, 2 + before, 1 + before);
+        EXPECT_EQ(get().classes[cls].slabs, 1);
+    }
+    EXPECT_EQ(get().caches, 2); /* the shared one and ours */
+    EXPECT(get().metadata_bytes >= sizeof(struct cache));
+}
+
+Test(stats, of_one_thread_are_exact_at_every_moment, .init = set_up) {
+    allocate();
+    expect_class(BYTES, COUNT, COUNT, 0);
+    free_every_third();
+    expect_class(BYTES, COUNT - THIRD, COUNT, THIRD);
+    free_the_others();
+    expect_class(BYTES, 0, COUNT, COUNT);
+    for (unsigned round = 2; round < 5; round++) {
+        allocate();
+        expect_class(BYTES, COUNT, round * COUNT, (round - 1) * COUNT);
+        free_the_others();
+        free_every_third();
+        expect_class(BYTES, 0, round * COUNT, round * COUNT);
+    }
+}
+
+Test(stats, frees_by_another_thread_count_before_and_after_they_are_merged, .init = set_up) {
+    allocate();
+    in_another_thread(free_every_third);
+    expect_class(BYTES, COUNT - THIRD, COUNT, THIRD);
+    cache_drain(cache_self);
+    expect_class(BYTES, COUNT - THIRD, COUNT, THIRD);
+    free_the_others();
+    expect_class(BYTES, 0, COUNT, COUNT);
+}
+
+Test(stats, of_threads_that_ended_are_kept, .init = set_up) {
+    in_another_thread(allocate);
+    expect_class(BYTES, COUNT, COUNT, 0);
+    in_another_thread(free_every_third);
+    expect_class(BYTES, COUNT - THIRD, COUNT, THIRD);
+    free_the_others();
+    expect_class(BYTES, 0, COUNT, COUNT);
+    for (unsigned round = 2; round < 6; round++) {
+        in_another_thread(allocate);
+        in_another_thread(free_the_others);
+        in_another_thread(free_every_third);
+        expect_class(BYTES, 0, round * COUNT, round * COUNT);
+    }
+}
+
+Test(stats, realloc_is_one_call_of_each_class_it_leaves_and_enters, .init = set_up) {
+    void *block = slm_malloc(100);
+    block = slm_realloc(block, 110); /* stays */
+    expect_class(112, 1, 1, 0);
+    block = slm_realloc(block, 5000);
+    expect_class(112, 0, 1, 1);
+    expect_class(5000, 1, 1, 0);
+    EXPECT(slm_realloc(block, 0) == NULL);
+    expect_class(5000, 0, 1, 1);
+}
+
+Test(stats, of_large_blocks, .init = set_up) {
+    void *one = slm_malloc(1 << 20);
+    void *other = slm_malloc((2 << 20) + 1);
+    struct slm_stats stats = get();
+    EXPECT_EQ(stats.large.live, 2);
+    EXPECT_EQ(stats.large.live_bytes, (3 << 20) + os_page_bytes);
+    EXPECT_EQ(stats.large.allocations, 2);
+    EXPECT_EQ(stats.large.frees, 0);
+    slm_free(one);
+    slm_free(other);
+    slm_malloc_trim(0);
+    stats = get();
+    EXPECT_EQ(stats.large.live + stats.large.live_bytes + stats.large.cached_bytes, 0);
+    EXPECT_EQ(stats.large.frees, 2);
+    EXPECT(stats.large.mappings >= 1 && stats.large.unmappings >= 1);
+}
+
+Test(stats, empty_and_dirty_slabs_are_told, .init = set_up) {
+    zones[ZONE_TINY].next_purge_ms = UINT64_MAX;
+    allocate();
+    size_t slabs = get().tiny.slabs;
+    EXPECT(slabs > COUNT * BYTES >> TINY_SLAB_SHIFT);
+    free_every_third();
+    free_the_others();
+    struct slm_stats stats = get();
+    EXPECT(stats.tiny.slabs < slabs && stats.tiny.slabs_peak == slabs);
+    EXPECT_EQ(stats.tiny.slabs + stats.tiny.slabs_empty, slabs);
+    EXPECT_EQ(stats.tiny.slabs_dirty, stats.tiny.slabs_empty);
+    slm_malloc_trim(0);
+    EXPECT_EQ(get().tiny.slabs_dirty, 0);
+    EXPECT_EQ(get().tiny.slabs_empty, stats.tiny.slabs_empty);
+}
+
+Test(stats, the_table_has_a_line_for_every_class_in_use_and_fits, .init = set_up) {
+    TEXT(text, 8192);
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        EXPECT(slm_malloc(size_classes[cls].slot_bytes) != NULL);
+    struct slm_stats stats = get();
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) /* the longest numbers there are */
+        stats.classes[cls].allocations = stats.classes[cls].frees = stats.classes[cls].live =
+            stats.classes[cls].slabs = 99999999999;
+    stats_format(&stats, &text);
+    unsigned lines = 0;
+    for (size_t i = 0; i < text.used; i++)
+        lines += text.bytes[i] == '\n';
+    EXPECT(lines >= CLASS_COUNT + 5);
+    EXPECT(text.used < text.size && text.bytes[text.used - 1] == '\n');
+    EXPECT(memmem(text.bytes, text.used, "TINY", 4) != NULL);
+    EXPECT(memmem(text.bytes, text.used, "99999999999", 11) != NULL);
+}

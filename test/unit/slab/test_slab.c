@@ -1,0 +1,280 @@
+/* Protects: one slab: its shape for every class and colour, taking and giving against a naive
+ * model, the summary, which byte is a slot, remote frees merged, and the summary rebuilt from the
+ * bits. */
+#include "../expect.h"
+
+#include <string.h>
+
+#include "slab/slab.h"
+
+/* Slots are never touched here, so a slab's memory need not exist. */
+static const uintptr_t memory = (uintptr_t)0x5500000 << 20;
+
+static void format(struct slab *slab, unsigned cls, uint32_t number, bool is_zero) {
+    memset(slab, 0, sizeof *slab);
+    slab->number = number;
+    slab->state = SLAB_CLAIMED;
+    slab_format(slab, memory, cls, is_zero);
+}
+
+static size_t slab_bytes_of(unsigned cls) {
+    return (size_t)1 << slab_shift_of((enum zone_kind)size_classes[cls].zone);
+}
+
+static void expect_summary(const struct slab *slab, uint64_t where) {
+    for (unsigned w = 0; w < SLAB_WORDS; w++)
+        EXPECT_AT((slab->summary >> w & 1) == (slab->bits[w] != 0), where);
+}
+
+Test(slab, format_gives_aligned_slots_inside_the_slab) {
+    static struct slab slab;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        for (uint32_t number = 0; number < 2 * COLOURS; number++) {
+            size_t slot_bytes = size_classes[cls].slot_bytes;
+            format(&slab, cls, number, false);
+            EXPECT_EQ(slab.cls, cls);
+            EXPECT_EQ(slab.slot_bytes, slot_bytes);
+            EXPECT_EQ(slab.slots, class_slots(cls, slab.base - memory));
+            EXPECT_AT(slab.base >= memory && slab.base - memory < COLOURS * COLOUR_BYTES, cls);
+            EXPECT_AT(slab.base + slab.slots * slot_bytes <= memory + slab_bytes_of(cls), cls);
+            EXPECT_AT(slab.base + (slab.slots + 1) * slot_bytes > memory + slab_bytes_of(cls), cls);
+            for (size_t slot = 0; slot < slab.slots; slot++)
+                EXPECT_AT((uintptr_t)slab_slot_address(&slab, slot) % lowest_power(slot_bytes) == 0,
+                          cls);
+        }
+    }
+}
+
+Test(slab, format_makes_every_slot_free_and_no_other) {
+    static struct slab slab;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        memset(&slab, 0, sizeof slab);
+        slab.state = SLAB_CLAIMED;
+        slab.number = cls;
+        slab.remote_bits[0] = 1;
+        slab_format(&slab, memory, cls, false);
+        for (size_t slot = 0; slot < SLAB_SLOTS_MAX; slot++) {
+            EXPECT_AT((slab.bits[slot / 64] >> (slot % 64) & 1) == (slot < slab.slots), cls);
+            EXPECT_AT(slab.remote_bits[slot / 64] == 0, cls);
+        }
+        expect_summary(&slab, cls);
+        EXPECT_EQ(slab_count_free(&slab), slab.slots);
+        EXPECT_EQ(slab.fresh_from, slab.slots);
+        EXPECT_EQ(slab_frees_since_set(&slab), 0);
+        EXPECT_EQ(slab.countdown, COUNTDOWN_NEVER);
+        format(&slab, cls, 0, true);
+        EXPECT_EQ(slab.fresh_from, 0);
+    }
+}
+
+Test(slab, neighbours_start_at_different_colours) {
+    static struct slab slab;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        uintptr_t last = 0;
+        for (uint32_t number = 0; number < 2 * COLOURS; number++) {
+            format(&slab, cls, number, false);
+            EXPECT_AT(slab.base != last || size_classes[cls].colours == 1, cls);
+            last = slab.base;
+        }
+    }
+}
+
+/* --- take and give ---- */
+
+static void random_take_and_give(unsigned cls, int steps) {
+    static struct slab slab;
+    static bool live[SLAB_SLOTS_MAX];
+    uint64_t seed = cls + 1;
+    size_t live_count = 0;
+    format(&slab, cls, cls, false);
+    memset(live, 0, sizeof live);
+    for (int i = 0; i < steps; i++) {
+        bool filling = (i / (int)slab.slots) % 2 == 0;
+        if (random_below(&seed, 4) < (filling ? 3u : 1u)) {
+            size_t lowest = 0;
+            while (lowest < slab.slots && live[lowest])
+                lowest++;
+            EXPECT_AT((slab.summary == 0) == (lowest == slab.slots), cls);
+            if (slab.summary == 0)
+                continue;
+            EXPECT_AT(slab_take(&slab, slab.summary) == lowest, cls);
+            live[lowest] = true;
+            live_count++;
+        } else {
+            size_t slot = random_below(&seed, slab.slots);
+            EXPECT_AT(slab_is_free(&slab, slot) == !live[slot], cls);
+            EXPECT_AT(slab_give(&slab, slot) == live[slot], cls);
+            live_count -= live[slot];
+            live[slot] = false;
+        }
+        expect_summary(&slab, cls);
+        EXPECT_AT(slab_count_free(&slab) == slab.slots - live_count, cls);
+    }
+    for (size_t slot = 0; slot < slab.slots; slot++)
+        EXPECT_AT(slab_is_free(&slab, slot) == !live[slot], cls);
+}
+
+Test(slab, taking_and_giving_agree_with_a_naive_model) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        random_take_and_give(cls, 5000);
+}
+
+Test(slab, giving_a_free_slot_is_refused_and_changes_nothing) {
+    static struct slab slab, before;
+    format(&slab, 3, 0, false);
+    for (int i = 0; i < 130; i++)
+        slab_take(&slab, slab.summary);
+    EXPECT(slab_give(&slab, 64));
+    before = slab;
+    EXPECT(!slab_give(&slab, 64));
+    EXPECT(!slab_give(&slab, 200));
+    EXPECT_EQ(memcmp(&slab, &before, sizeof slab), 0);
+}
+
+/* --- addresses ---- */
+
+static void check_every_byte(unsigned cls, uint32_t number) {
+    static struct slab slab;
+    format(&slab, cls, number, false);
+    uintptr_t end = memory + slab_bytes_of(cls);
+    size_t expected = 0;
+    for (uintptr_t address = memory; address < end; address++) {
+        size_t slot;
+        bool starts = expected < slab.slots && address == slab.base + expected * slab.slot_bytes;
+        EXPECT_AT(slab_slot_at(&slab, address, &slot) == starts, address - memory);
+        if (starts)
+            EXPECT_EQ(slot, expected++);
+    }
+    EXPECT_EQ(expected, slab.slots);
+}
+
+Test(slab, a_slot_is_found_at_its_first_byte_and_nowhere_else) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        for (uint32_t number = 0; number < (cls < TINY_CLASSES ? 3 : 1); number++)
+            check_every_byte(cls, number);
+}
+
+Test(slab, no_slot_is_found_at_any_foreign_address) {
+    static struct slab slab;
+    uint64_t seed = 9;
+    size_t slot;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        format(&slab, cls, 1, false);
+        uintptr_t end = slab.base + slab.slots * slab.slot_bytes;
+        for (int i = 0; i < 20000; i++) {
+            uintptr_t address = random_next(&seed) >> random_below(&seed, 64);
+            if (address < slab.base || address >= end)
+                EXPECT_AT(!slab_slot_at(&slab, address, &slot), address);
+        }
+        EXPECT(!slab_slot_at(&slab, 0, &slot));
+        EXPECT(!slab_slot_at(&slab, UINTPTR_MAX, &slot));
+        EXPECT(!slab_slot_at(&slab, end, &slot));
+        EXPECT(!slab_slot_at(&slab, slab.base - slab.slot_bytes, &slot));
+    }
+    memset(&slab, 0, sizeof slab); /* the header of a slab that was never used */
+    for (int i = 0; i < 1000; i++)
+        EXPECT(!slab_slot_at(&slab, random_next(&seed), &slot));
+}
+
+Test(slab, examine_says_what_is_wrong) {
+    static struct slab slab;
+    size_t slot;
+    EXPECT_EQ(slab_examine(&slab, memory, &slot), FAULT_EMPTY_SLAB);
+    format(&slab, class_of(96), 1, false); /* colour 1: slot 0 does not start with the slab */
+    slab.state = SLAB_CURRENT;
+    uintptr_t base = slab.base;
+    EXPECT(base > memory);
+    for (int i = 0; i < 70; i++)
+        slab_take(&slab, slab.summary);
+    EXPECT_EQ(slab_examine(&slab, base + 69 * 96, &slot), FAULT_NONE);
+    EXPECT_EQ(slot, 69);
+    EXPECT_EQ(slab_examine(&slab, base + 70 * 96, &slot), FAULT_DOUBLE_FREE);
+    EXPECT_EQ(slot, 70);
+    EXPECT_EQ(slab_examine(&slab, base + 69 * 96 + 95, &slot), FAULT_INTERIOR);
+    EXPECT_EQ(slot, 69);
+    EXPECT_EQ(slab_examine(&slab, base - 1, &slot), FAULT_PADDING);
+    EXPECT_EQ(slab_examine(&slab, memory, &slot), FAULT_PADDING);
+    EXPECT_EQ(slab_examine(&slab, base + slab.slots * 96, &slot), FAULT_PADDING);
+    slab.remote_bits[1] = 1;
+    EXPECT_EQ(slab_examine(&slab, base + 64 * 96, &slot), FAULT_DOUBLE_FREE);
+    EXPECT_EQ(slot, 64);
+    slab.state = SLAB_EMPTY;
+    EXPECT_EQ(slab_examine(&slab, base, &slot), FAULT_DOUBLE_FREE);
+    EXPECT_EQ(slab_examine(&slab, base + 1, &slot), FAULT_INTERIOR);
+}
+
+/* --- remote frees, fork ---- */
+
+Test(slab, remote_frees_are_merged_and_counted) {
+    static struct slab slab;
+    size_t conflict = SIZE_MAX;
+    format(&slab, 0, 0, false);
+    while (slab.summary != 0)
+        slab_take(&slab, slab.summary);
+    EXPECT_EQ(slab_merge_remote(&slab, &conflict), 0);
+    EXPECT_EQ(slab.summary, 0);
+    static const size_t freed[] = {0, 63, 64, 1000, 4095};
+    for (unsigned i = 0; i < 5; i++) {
+        slab.remote_bits[freed[i] / 64] |= (uint64_t)1 << (freed[i] % 64);
+        EXPECT_AT(slab_is_free(&slab, freed[i]), i);
+    }
+    EXPECT_EQ(slab_count_free(&slab), 0);
+    EXPECT_EQ(slab_merge_remote(&slab, &conflict), 5);
+    EXPECT_EQ(conflict, SIZE_MAX);
+    EXPECT_EQ(slab_count_free(&slab), 5);
+    expect_summary(&slab, 0);
+    for (unsigned w = 0; w < SLAB_WORDS; w++)
+        EXPECT_EQ(slab.remote_bits[w], 0);
+    for (unsigned i = 0; i < 5; i++)
+        EXPECT_EQ(slab_take(&slab, slab.summary), freed[i]);
+    EXPECT_EQ(slab.summary, 0);
+}
+
+Test(slab, a_slot_freed_on_both_sides_is_a_conflict_and_counts_once) {
+    static struct slab slab;
+    size_t conflict = SIZE_MAX;
+    format(&slab, 5, 0, false);
+    for (int i = 0; i < 200; i++)
+        slab_take(&slab, slab.summary);
+    slab_give(&slab, 130);
+    slab.remote_bits[2] = (uint64_t)1 << 2 | (uint64_t)1 << 7;
+    EXPECT_EQ(slab_merge_remote(&slab, &conflict), 1);
+    EXPECT_EQ(conflict, 130);
+    EXPECT_EQ(slab_count_free(&slab), slab.slots - 198);
+    EXPECT(slab_is_free(&slab, 130) && slab_is_free(&slab, 135));
+    EXPECT_EQ(slab.remote_bits[2], 0);
+    expect_summary(&slab, 0);
+}
+
+Test(slab, the_summary_is_rebuilt_from_the_bits) {
+    static struct slab slab;
+    uint64_t seed = 3;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        format(&slab, cls, 0, false);
+        for (size_t i = random_below(&seed, slab.slots); i > 0; i--)
+            slab_take(&slab, slab.summary);
+        for (int i = 0; i < 20; i++)
+            slab_give(&slab, random_below(&seed, slab.slots));
+        uint64_t right = slab.summary;
+        slab.summary = random_next(&seed);
+        slab_rebuild_summary(&slab);
+        EXPECT_EQ(slab.summary, right);
+        expect_summary(&slab, cls);
+    }
+}
+
+Test(slab, lists_keep_their_order_and_forget_what_is_removed) {
+    static struct slab slabs[3];
+    struct slab *head = NULL;
+    for (unsigned i = 0; i < 3; i++)
+        slab_list_push(&head, &slabs[i]);
+    EXPECT(head == &slabs[2] && head->next == &slabs[1] && slabs[1].next == &slabs[0]);
+    EXPECT(slabs[0].next == NULL && slabs[0].prev == &slabs[1] && slabs[2].prev == NULL);
+    slab_list_remove(&head, &slabs[1]);
+    EXPECT(head == &slabs[2] && slabs[2].next == &slabs[0] && slabs[0].prev == &slabs[2]);
+    EXPECT(slabs[1].next == NULL && slabs[1].prev == NULL);
+    slab_list_remove(&head, &slabs[2]);
+    EXPECT(head == &slabs[0] && slabs[0].prev == NULL);
+    slab_list_remove(&head, &slabs[0]);
+    EXPECT(head == NULL);
+}

@@ -1,0 +1,295 @@
+/* Protects: the zones: lookup of every address, lowest slab first, what is known to be zero, memory
+ * given back for good, and growth to the last slab of a range and into further ranges. */
+#include "../expect.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "slab/range.h"
+#include "slab/zone.h"
+
+enum { TINY_CLASS = 4, SMALL_CLASS = TINY_CLASSES + 2, ME = 64 };
+
+/* Nothing is purged but by zone_purge. */
+static void no_automatic_purge(void) {
+    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+}
+
+static void set_up(void) {
+    quiet_os();
+    EXPECT(zone_init());
+    no_automatic_purge();
+}
+
+/* Failures of os_reserve that leave a new range the smallest size there is. */
+static unsigned halvings(void) {
+    unsigned count = 0;
+    for (size_t bytes = RESERVE_BYTES; bytes > RESERVE_MIN_BYTES; bytes /= 2)
+        count++;
+    return count;
+}
+
+/* Both zones with a first range of the smallest size. */
+static void set_up_small(void) {
+    quiet_os();
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        EXPECT(range_reserve(&zones[kind].ranges[0], (enum zone_kind)kind, RESERVE_MIN_BYTES));
+        zones[kind].range_count = 1;
+    }
+    EXPECT(zone_init());
+    no_automatic_purge();
+}
+
+static size_t slab_bytes_of(const struct slab *slab) {
+    return (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
+}
+
+static void release(struct slab *slab) {
+    EXPECT_EQ(slab->state, SLAB_CLAIMED);
+    zone_release(slab);
+}
+
+static bool is_zero(const struct slab *slab) {
+    const char *memory = (const char *)zone_slab_memory(slab);
+    return memory[0] == 0 && memcmp(memory, memory + 1, slab_bytes_of(slab) - 1) == 0;
+}
+
+static size_t resident_pages(const struct slab *slab) {
+    static unsigned char vector[256];
+    size_t pages = slab_bytes_of(slab) / os_page_bytes;
+    size_t count = 0;
+    EXPECT(mincore((void *)zone_slab_memory(slab), slab_bytes_of(slab), vector) == 0);
+    for (size_t i = 0; i < pages; i++)
+        count += vector[i] & 1;
+    return count;
+}
+
+Test(zone, a_slab_is_claimed_owned_formatted_and_found, .init = set_up) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        struct slab *slab = zone_acquire(cls, ME);
+        EXPECT_AT(slab != NULL, cls);
+        EXPECT_EQ(slab->state, SLAB_CLAIMED);
+        EXPECT_EQ(slab->owner, ME);
+        EXPECT_EQ(slab->cls, cls);
+        EXPECT_EQ(slab->zone, size_classes[cls].zone);
+        EXPECT_EQ(slab_count_free(slab), slab->slots);
+        uintptr_t memory = zone_slab_memory(slab);
+        EXPECT_EQ(memory % slab_bytes_of(slab), 0);
+        EXPECT_AT(zone_find(memory) == slab && zone_find_slow(memory) == slab, cls);
+        EXPECT_AT(zone_find(memory + slab_bytes_of(slab) - 1) == slab, cls);
+        EXPECT_AT(zone_find(memory - 1) != slab, cls);
+        EXPECT_AT(zone_find(memory + slab_bytes_of(slab)) != slab, cls);
+        EXPECT_AT(is_zero(slab), cls);
+        memset((void *)memory, 1, slab_bytes_of(slab));
+    }
+    EXPECT_EQ(zones[ZONE_TINY].used, TINY_CLASSES);
+    EXPECT_EQ(zones[ZONE_SMALL].used, SMALL_CLASSES);
+}
+
+Test(zone, the_lowest_empty_slab_is_taken_whatever_its_class_was, .init = set_up) {
+    struct slab *slabs[40];
+    for (unsigned i = 0; i < 40; i++) {
+        slabs[i] = zone_acquire(TINY_CLASS, ME);
+        EXPECT_AT(i == 0 || slabs[i] == slabs[i - 1] + 1, i);
+    }
+    static const unsigned released[] = {17, 3, 39, 8};
+    static const unsigned order[] = {3, 8, 17, 39};
+    for (unsigned i = 0; i < 4; i++) {
+        release(slabs[released[i]]);
+        EXPECT_EQ(slabs[released[i]]->owner, 0);
+        EXPECT_EQ(slabs[released[i]]->state, SLAB_EMPTY);
+    }
+    EXPECT_EQ(zones[ZONE_TINY].used, 36);
+    EXPECT_EQ(zones[ZONE_TINY].used_peak, 40);
+    for (unsigned i = 0; i < 4; i++)
+        EXPECT_AT(zone_acquire(TINY_CLASS + i, ME) == slabs[order[i]], i);
+    EXPECT(zone_acquire(TINY_CLASS, ME) == slabs[39] + 1);
+}
+
+Test(zone, only_an_untouched_slab_stays_known_as_zero, .init = set_up) {
+    struct slab *slab = zone_acquire(SMALL_CLASS, ME);
+    EXPECT_EQ(slab->fresh_from, 0);
+    release(slab);
+    EXPECT_EQ(slab->is_zero, 1);
+    EXPECT_EQ(zones[ZONE_SMALL].dirty, 0);
+
+    EXPECT(zone_acquire(SMALL_CLASS, ME) == slab);
+    slab->fresh_from = 1; /* as after one allocation */
+    memset((void *)zone_slab_memory(slab), 1, 4096);
+    release(slab);
+    EXPECT_EQ(slab->is_zero, 0);
+    EXPECT_EQ(zones[ZONE_SMALL].dirty, 1);
+    EXPECT(zone_acquire(SMALL_CLASS, ME) == slab);
+    EXPECT_EQ(slab->fresh_from, slab->slots);
+    EXPECT_EQ(zones[ZONE_SMALL].dirty, 0);
+    release(slab);
+    EXPECT_EQ(slab->is_zero, 0);
+}
+
+/* Slabs 0, 1, 2 and 5, 6 are empty: two runs, two system calls. */
+Test(zone, a_purge_gives_runs_of_empty_slabs_back_and_keeps_the_others, .init = set_up) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        unsigned cls = kind == ZONE_TINY ? TINY_CLASS : SMALL_CLASS;
+        struct slab *slabs[8];
+        for (unsigned i = 0; i < 8; i++) {
+            slabs[i] = zone_acquire(cls, ME);
+            slabs[i]->fresh_from = (uint32_t)slabs[i]->slots;
+            memset((void *)zone_slab_memory(slabs[i]), 7, slab_bytes_of(slabs[i]));
+        }
+        for (unsigned i = 0; i < 7; i++)
+            if (i != 3 && i != 4)
+                release(slabs[i]);
+        EXPECT_EQ(zones[kind].dirty, 5);
+        EXPECT_EQ(zone_purge((enum zone_kind)kind, 0), 0);
+        EXPECT_EQ(zones[kind].purges, 0);
+        EXPECT_EQ(zone_purge((enum zone_kind)kind, UINT64_MAX), 5 * slab_bytes_of(slabs[0]));
+        EXPECT_EQ(zones[kind].purges, 2);
+        EXPECT_EQ(zones[kind].dirty, 0);
+        for (unsigned i = 0; i < 8; i++) {
+            bool used = i == 3 || i == 4 || i == 7;
+            size_t pages = slab_bytes_of(slabs[i]) / os_page_bytes;
+            EXPECT_AT(resident_pages(slabs[i]) == (used ? pages : 0), i);
+            EXPECT_AT(used || (is_zero(slabs[i]) && slabs[i]->is_zero), i);
+            EXPECT_AT(!used || *(char *)zone_slab_memory(slabs[i]) == 7, i);
+        }
+        EXPECT_EQ(zone_purge((enum zone_kind)kind, UINT64_MAX), 0);
+        EXPECT(zone_acquire(cls, ME) == slabs[0]);
+        EXPECT_EQ(slabs[0]->fresh_from, 0);
+    }
+}
+
+Test(zone, a_purge_that_fails_leaves_the_slabs_dirty_and_usable, .init = set_up) {
+    struct slab *slab = zone_acquire(SMALL_CLASS, ME);
+    slab->fresh_from = 5;
+    release(slab);
+    os_inject(OS_PURGE, 0, 1);
+    EXPECT_EQ(zone_purge(ZONE_SMALL, UINT64_MAX), 0);
+    EXPECT_EQ(os_injected(), 1);
+    EXPECT_EQ(slab->is_zero, 0);
+    EXPECT_EQ(zones[ZONE_SMALL].dirty, 1);
+    EXPECT_EQ(zone_purge(ZONE_SMALL, UINT64_MAX), slab_bytes_of(slab));
+    EXPECT_EQ(zones[ZONE_SMALL].dirty, 0);
+    EXPECT(zone_acquire(SMALL_CLASS, ME) == slab);
+}
+
+/* --- limits ---- */
+
+Test(zone, a_range_is_used_to_its_last_slab_then_another_is_added, .init = set_up_small) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        unsigned cls = kind == ZONE_TINY ? TINY_CLASS : SMALL_CLASS;
+        const struct range *range = &zones[kind].ranges[0];
+        struct slab *last = NULL;
+        EXPECT_EQ(range->count, RESERVE_MIN_BYTES >> slab_shift_of((enum zone_kind)kind));
+        for (uint32_t number = range->first; number < range->count; number++) {
+            last = zone_acquire(cls, ME);
+            EXPECT_EQ(last->number, number);
+            EXPECT_EQ(last->range, 0);
+            memset((void *)zone_slab_memory(last), 3, slab_bytes_of(last));
+        }
+        EXPECT_EQ(zone_slab_memory(last) + slab_bytes_of(last), range->base + range->span);
+        EXPECT_EQ(zones[kind].range_count, 1);
+        os_inject(OS_RESERVE, 0, halvings());
+        struct slab *further = zone_acquire(cls, ME);
+        EXPECT(further != NULL);
+        EXPECT_EQ(os_injected(), halvings());
+        EXPECT_EQ(further->range, 1);
+        EXPECT_EQ(zones[kind].range_count, 2);
+        uintptr_t memory = zone_slab_memory(further);
+        EXPECT(zone_find(memory) == further &&
+               zone_find(memory + slab_bytes_of(further) - 1) == further);
+        memset((void *)memory, 3, slab_bytes_of(further));
+        /* The first range comes first again. */
+        release(further);
+        release(last);
+        EXPECT(zone_acquire(cls, ME) == last);
+        EXPECT(zone_acquire(cls, ME) == further);
+        EXPECT_EQ(zones[kind].used, range->count - range->first + 1);
+    }
+}
+
+/* The whole of a range of 64 slabs is in the sets: their last word is full. */
+Test(zone, a_full_range_is_purged_to_its_last_slab, .init = set_up_small) {
+    const struct range *range = &zones[ZONE_TINY].ranges[0];
+    struct slab *slabs[64];
+    unsigned count = range->count - range->first;
+    for (unsigned i = 0; i < count; i++) {
+        slabs[i] = zone_acquire(TINY_CLASS, ME);
+        memset((void *)zone_slab_memory(slabs[i]), 3, slab_bytes_of(slabs[i]));
+    }
+    for (unsigned i = 0; i < count; i++)
+        release(slabs[i]);
+    EXPECT_EQ(zone_purge(ZONE_TINY, UINT64_MAX), (size_t)count << TINY_SLAB_SHIFT);
+    EXPECT_EQ(zones[ZONE_TINY].purges, 1);
+    for (unsigned i = 0; i < count; i++)
+        EXPECT_AT(zone_acquire(TINY_CLASS, ME) == slabs[i] && is_zero(slabs[i]), i);
+}
+
+/* 4096 slabs, the size of two whole levels of the sets, with the first and the last of them dirty.
+ */
+Test(zone, a_range_of_4096_slabs_is_purged_to_its_last_slab) {
+    quiet_os();
+    EXPECT(
+        range_reserve(&zones[ZONE_SMALL].ranges[0], ZONE_SMALL, (size_t)4096 << SMALL_SLAB_SHIFT));
+    zones[ZONE_SMALL].range_count = 1;
+    EXPECT(zone_init());
+    no_automatic_purge();
+    const struct range *range = &zones[ZONE_SMALL].ranges[0];
+    EXPECT_EQ(range->count, 4096);
+    struct slab *first = zone_acquire(SMALL_CLASS, ME);
+    struct slab *last = first;
+    while (last->number + 1 < range->count)
+        last = zone_acquire(SMALL_CLASS, ME);
+    EXPECT_EQ(zones[ZONE_SMALL].used, range->count - range->first);
+    first->fresh_from = last->fresh_from = 1;
+    release(last);
+    first[1].fresh_from = 1;
+    release(first + 1);
+    EXPECT_EQ(zone_purge(ZONE_SMALL, UINT64_MAX), (size_t)2 << SMALL_SLAB_SHIFT);
+    /* Freed too recently for this purge, so that it looks on from each. */
+    last = zone_acquire(SMALL_CLASS, ME);
+    first = zone_acquire(SMALL_CLASS, ME);
+    first->fresh_from = last->fresh_from = 1;
+    release(first);
+    release(last);
+    EXPECT_EQ(zone_purge(ZONE_SMALL, 1), 0);
+    EXPECT_EQ(zones[ZONE_SMALL].dirty, 2);
+}
+
+Test(zone, without_address_space_there_is_null_and_later_a_heap) {
+    quiet_os();
+    os_inject(OS_RESERVE, 0, UINT32_MAX / 4);
+    EXPECT(!zone_init());
+    EXPECT(zone_find(4096) == NULL);
+    os_inject(OS_RESERVE, 1, UINT32_MAX / 4); /* TINY has a range, SMALL has none */
+    EXPECT(!zone_init());
+    EXPECT_EQ(zone_map.tiny_span, 0);
+    set_up();
+    EXPECT_EQ(zones[ZONE_TINY].range_count, 1);
+    EXPECT_EQ(zones[ZONE_SMALL].range_count, 1);
+    EXPECT(zone_acquire(TINY_CLASS, ME) != NULL && zone_acquire(SMALL_CLASS, ME) != NULL);
+}
+
+Test(zone, a_range_whose_tables_can_not_be_made_readable_is_not_kept) {
+    quiet_os();
+    os_inject(OS_COMMIT, 0, 2 * (halvings() + 1));
+    EXPECT(!zone_init());
+    EXPECT_EQ(zones[ZONE_TINY].range_count, 0);
+    set_up();
+    EXPECT(zone_acquire(TINY_CLASS, ME) != NULL);
+}
+
+Test(zone, without_memory_there_is_null_and_later_a_slab, .init = set_up) {
+    os_inject(OS_COMMIT, 0, UINT32_MAX / 4);
+    EXPECT(zone_acquire(TINY_CLASS, ME) == NULL);
+    EXPECT(zone_acquire(SMALL_CLASS, ME) == NULL);
+    EXPECT_EQ(zones[ZONE_TINY].used, 0);
+    EXPECT_EQ(zones[ZONE_TINY].lock.word, 0);
+    EXPECT_EQ(zones[ZONE_TINY].range_count, 1);
+    os_inject(OS_COMMIT, 1, 1); /* headers pass, a step of many slabs does not, one slab does */
+    struct slab *slab = zone_acquire(SMALL_CLASS, ME);
+    EXPECT(slab != NULL);
+    EXPECT_EQ(os_injected(), 1);
+    memset((void *)zone_slab_memory(slab), 1, slab_bytes_of(slab));
+    EXPECT_EQ(zones[ZONE_SMALL].ranges[0].writable, zones[ZONE_SMALL].ranges[0].first + 1);
+    EXPECT(zone_acquire(SMALL_CLASS, ME) == slab + 1);
+}
