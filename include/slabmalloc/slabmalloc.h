@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-/* --- allocation -------------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------- */
 
 /* A block of at least `size` bytes at a multiple of 16; `size` 0 gives a unique block too.
  * ENOMEM: no memory, or `size` > PTRDIFF_MAX. (C23 7.24.3.6) */
@@ -58,8 +58,8 @@ SLM_API void slm_free(void *pointer);
 SLM_API void slm_free_sized(void *pointer, size_t size);
 SLM_API void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size);
 
-/* A block at a multiple of `alignment`. EINVAL: not a power of two. `size` need not be a multiple of
- * `alignment` (C17). */
+/* A block at a multiple of `alignment`. EINVAL: not a power of two. `size` need not be a multiple
+ * of `alignment` (C17). */
 SLM_API void *slm_aligned_alloc(size_t alignment, size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(2);
 
 /* Stores such a block in `*result`. Returns 0, EINVAL (`alignment` is not a power of two or not a
@@ -78,7 +78,7 @@ SLM_API void *slm_pvalloc(size_t size) SLM_MALLOC_LIKE;
  * as the block lives and is not resized. NULL has 0. */
 SLM_API size_t slm_malloc_usable_size(void *pointer);
 
-/* --- the heap ---------------------------------------------------------------------------------- */
+/* --- the heap --------------------------------------------------------------------------------- */
 
 /* Gives all memory that is free in whole slabs and cached mappings back to the system. `pad` is
  * ignored. 1: some was given back; 0: none. */
@@ -88,10 +88,10 @@ SLM_API int slm_malloc_trim(size_t pad);
  * does not know either. */
 SLM_API int slm_mallopt(int parameter, int value);
 
-/* The figures of slm_stats_get in glibc's forms: `arena` is what the slabs hold, `hblkhd` what LARGE
- * blocks do; slm_mallinfo stops at INT_MAX. slm_malloc_stats prints slm_stats_print's table to
- * standard error; slm_malloc_info writes XML to a stream and returns 0, or EINVAL if `options` is
- * not 0. */
+/* The figures of slm_stats_get in glibc's forms: `arena` is what the slabs hold, `hblkhd` what
+ * LARGE blocks do; slm_mallinfo stops at INT_MAX. slm_malloc_stats prints slm_stats_print's table
+ * to standard error; slm_malloc_info writes XML to a stream and returns 0, or EINVAL if `options`
+ * is not 0. */
 SLM_API struct mallinfo slm_mallinfo(void);
 SLM_API struct mallinfo2 slm_mallinfo2(void);
 SLM_API void slm_malloc_stats(void);

@@ -6,12 +6,13 @@
 
 #include "base/fatal.h"
 #include "core/options.h"
+#include "heap/heap.h"
 #include "slabmalloc/slabmalloc.h"
 
 enum { HELP_BYTES = 4096, REPORT_FD_MIN = 100 };
 
-/* Standard error as it was at the start: many programs close theirs in an atexit handler, which runs
- * before any destructor. */
+/* Standard error as it was at the start: many programs close theirs in an atexit handler, which
+ * runs before any destructor. */
 static int report_fd = 2;
 
 static void keep_stderr(void) {
@@ -19,6 +20,9 @@ static void keep_stderr(void) {
     if (fd >= 0)
         report_fd = fd;
 }
+
+/* The first constructor of all, if possible: what counts is the order among fork handlers. */
+static __attribute__((constructor(101))) void set_up(void) { heap_set_up(); }
 
 static __attribute__((constructor)) void read_options(void) {
     const char *options = secure_getenv("SLABMALLOC_OPTIONS");

@@ -1,5 +1,5 @@
-/* Purpose: looking at the heap: mallinfo and its kin, malloc_stats, malloc_info, slm_stats; and what
- *          acts on it as a whole: malloc_trim, mallopt.
+/* Purpose: looking at the heap: mallinfo and its kin, malloc_stats, malloc_info, slm_stats; and
+ *          what acts on it as a whole: malloc_trim, mallopt.
  * Owns:    nothing.
  * Source:  mallinfo(3), malloc_info(3), malloc_stats(3), malloc_trim(3), mallopt(3). */
 #include <errno.h>

@@ -32,7 +32,7 @@ static inline void check_late(const char *call) {
         diagnose_late(call, slab, slot);
 }
 
-/* --- malloc, free -------------------------------------------------------------------------------- */
+/* --- malloc, free ----------------------------------------------------------------------------- */
 
 static NOINLINE void *malloc_slow(size_t size) {
     if (UNLIKELY(is_too_large(size)))
@@ -91,7 +91,7 @@ void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
         malloc_free_slow(pointer, "free_aligned_sized");
 }
 
-/* --- calloc, realloc ----------------------------------------------------------------------------- */
+/* --- calloc, realloc -------------------------------------------------------------------------- */
 
 void *slm_calloc(size_t count, size_t size) {
     size_t bytes;
@@ -130,7 +130,7 @@ void *slm_reallocarray(void *pointer, size_t count, size_t size) {
     return slm_realloc(pointer, bytes);
 }
 
-/* --- alignment ------------------------------------------------------------------------------------ */
+/* --- alignment -------------------------------------------------------------------------------- */
 
 /* `alignment` is a power of two. NULL without errno. */
 static void *allocate_aligned(size_t alignment, size_t size) {

@@ -2,11 +2,11 @@
  * Owns:    nothing.
  * Source:  C++20 [new.delete].
  *
- * On failure `new` calls the new-handler in a loop and throws std::bad_alloc. That takes C++, but the
- * shared library must not make C programs depend on libstdc++: whatever it needs of the C++ runtime
- * is a weak reference, or is looked up when it is first needed, for the runtime may come by dlopen,
- * after us and not into the global scope. In the static library this object is pulled in by C++
- * programs only, and the references are strong. */
+ * On failure `new` calls the new-handler in a loop and throws std::bad_alloc. That takes C++, but
+ * the shared library must not make C programs depend on libstdc++: whatever it needs of the C++
+ * runtime is a weak reference, or is looked up when it is first needed, for the runtime may come by
+ * dlopen, after us and not into the global scope. In the static library this object is pulled in by
+ * C++ programs only, and the references are strong. */
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
@@ -58,8 +58,9 @@ template <typename Function> Function *runtime(Function *linked, const char *nam
 } // namespace
 
 #if SLM_WEAK_RUNTIME
-/* What the compiler calls for the one `catch` below. A weak reference would stay 0 if libstdc++ comes
- * late, and the unwinder skips a frame without a personality; so these are ours, and forward. */
+/* What the compiler calls for the one `catch` below. A weak reference would stay 0 if libstdc++
+ * comes late, and the unwinder skips a frame without a personality; so these are ours, and forward.
+ */
 extern "C" {
 __attribute__((used, visibility("hidden"))) _Unwind_Reason_Code
 slm_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class kind,

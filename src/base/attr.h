@@ -12,8 +12,8 @@
 #define HOT_INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define COLD __attribute__((noinline, cold))
-/* On declarations of data that hot paths use: -fvisibility=hidden does not reach them, and what could
- * be another library's is addressed by one more instruction. */
+/* On declarations of data that hot paths use: -fvisibility=hidden does not reach them, and what
+ * could be another library's is addressed by one more instruction. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define UNUSED __attribute__((unused))
 #define CACHE_ALIGNED __attribute__((aligned(64)))

@@ -45,16 +45,18 @@ struct cache {
     struct slab *tiny[TINY_STEPS];
     struct slab *small[SMALL_CLASSES];
     uint8_t state; /* enum cache_state */
-    uint8_t exit_rounds;
-    uint8_t recheck_pending; /* after fork: the remote queue may have lost slabs */
+    uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     struct bin bins[CLASS_COUNT];
 
     struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
     struct lock lock;
     struct slab *late_slab; /* a double free that only a merge could find, to be reported */
     size_t late_slot;
-    struct cache *all_next;  /* every cache there ever was; guarded by the registry */
-    struct cache *pool_next; /* CACHE_UNUSED; guarded by the registry */
+    /* Guarded by the registry: */
+    struct cache *all_next;    /* every cache there ever was */
+    struct cache *pool_next;   /* CACHE_UNUSED */
+    struct cache *thread_next; /* CACHE_LIVE: others in the bucket of `thread` */
+    uintptr_t thread;          /* thread_id() of the cache's thread */
 } CACHE_ALIGNED;
 
 extern const struct slab cache_no_slab;
@@ -75,8 +77,9 @@ HOT_INLINE struct cache *owner_cache(uintptr_t owner) {
 
 /* --- refill.c: the owner's slow side ---------------------------------------------------------- */
 
-/* A slab of the class with a free slot, now current; NULL if there is no memory. */
-struct slab *cache_refill(struct cache *cache, unsigned cls);
+/* A slab of the class with a free slot, now current; NULL if there is none. `may_grow`: an empty
+ * slab may be taken from the zone. */
+struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow);
 
 /* Frees a live slot of a slab that the cache owns. */
 void cache_free_local(struct cache *cache, struct slab *slab, size_t slot);
@@ -101,9 +104,13 @@ unsigned cache_merge(struct cache *cache, struct slab *slab);
 /* Merges the remote frees of every queued slab, and lists the slabs anew. */
 void cache_drain(struct cache *cache);
 
-/* --- registry.c: caches come and go ------------------------------------------------------------ */
+/* --- registry.c: caches come and go ----------------------------------------------------------- */
 
-/* A live, empty cache for the calling thread, which it becomes the cache of; NULL: no memory. */
+/* A live cache for the calling thread, which it becomes the cache of; NULL: no memory. It is empty,
+ * unless there is one whose thread had the same control block: then that thread is dead but nobody
+ * told us (it first called in its last key destructor), or it is this very thread, whose
+ * thread-local variables the loader has set to their first values after a resolver had called us.
+ */
 struct cache *cache_create(void);
 
 /* The calling thread's end: gives all slabs up; the thread is dead afterwards. */
@@ -115,12 +122,14 @@ void cache_clear(struct cache *cache);
 /* Calls `visit` for every cache there ever was; takes no lock. */
 void cache_walk(void (*visit)(struct cache *cache, void *context), void *context);
 
-struct lock *cache_registry_lock(void);
+/* Around fork: all locks of caches, the registry's first. */
+void cache_acquire_all(void);
+void cache_release_all(void);
 
-/* In a forked child: all caches but `self` and the shared one have vanished. */
-void cache_after_fork_in_child(struct cache *self);
+/* In a forked child, before the release: all caches but `self` and the shared one have vanished. */
+void cache_mark_vanished(struct cache *self);
 
-/* --- rescue.c: slabs of vanished caches -------------------------------------------------------- */
+/* --- rescue.c: slabs of vanished caches ------------------------------------------------------- */
 
 extern uint8_t cache_rescue_pending;
 

@@ -32,8 +32,8 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     return true;
 }
 
-/* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees pending,
- * and a live slot starts there. False: nothing was done. */
+/* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees
+ * pending, and a live slot starts there. False: nothing was done. */
 HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address, enum zone_kind kind) {
     size_t slot;
     struct cache *self = cache_self;

@@ -47,7 +47,8 @@ static void unlist(struct cache *cache, struct slab *slab) {
 }
 
 /* Gives an unlisted slab without live slots back to its zone. False: a remote free (of a slot that
- * was free already, or whose bit is merged but whose thread has yet to see so) has just queued it. */
+ * was free already, or whose bit is merged but whose thread has yet to see so) has just queued it.
+ */
 static bool release(struct cache *cache, struct slab *slab) {
     lock_acquire(&cache->lock, RANK_CACHE);
     bool quiet = load_relaxed(&slab->owner) == (uintptr_t)cache;
@@ -112,35 +113,9 @@ static void retire_current(struct cache *cache, unsigned cls) {
     list_as(cache, slab, SLAB_FULL);
 }
 
-/* After fork, a thread that vanished while it queued a slab left the slab marked but not queued. */
-static void recheck_list(struct cache *cache, struct slab *slab) {
-    for (; slab != NULL; slab = slab->next) {
-        if ((load_relaxed(&slab->owner) & OWNER_PENDING) == 0)
-            continue;
-        slab->queue_next = cache->remote_queue;
-        cache->remote_queue = slab;
-    }
-}
-
-static void recheck_pending(struct cache *cache) {
-    cache->recheck_pending = 0;
-    lock_acquire(&cache->lock, RANK_CACHE);
-    store_relaxed(&cache->remote_queue, NULL);
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        struct bin *bin = &cache->bins[cls];
-        if (bin->current != &cache_no_slab)
-            recheck_list(cache, bin->current); /* on no list: its links are NULL */
-        recheck_list(cache, bin->partial);
-        recheck_list(cache, bin->full);
-    }
-    lock_release(&cache->lock, RANK_CACHE);
-}
-
-struct slab *cache_refill(struct cache *cache, unsigned cls) {
+struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
     struct bin *bin = &cache->bins[cls];
 
-    if (UNLIKELY(cache->recheck_pending))
-        recheck_pending(cache);
     if (load_relaxed(&cache->remote_queue) != NULL)
         cache_drain(cache);
     if (load_relaxed(&bin->current->summary) != 0)
@@ -155,7 +130,7 @@ struct slab *cache_refill(struct cache *cache, unsigned cls) {
     slab = depot_take(cls, (uintptr_t)cache);
     while (slab == NULL && UNLIKELY(load_relaxed(&cache_rescue_pending)) && cache_rescue_some())
         slab = depot_take(cls, (uintptr_t)cache);
-    if (slab == NULL)
+    if (slab == NULL && may_grow)
         slab = zone_acquire(cls, (uintptr_t)cache);
     return slab != NULL ? make_current(cache, slab) : NULL;
 }

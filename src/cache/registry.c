@@ -25,13 +25,41 @@ struct cache cache_shared = EMPTY_CACHE;
 
 __thread struct cache *cache_self __attribute__((tls_model("initial-exec"))) = &cache_boot;
 
+enum { BUCKETS = 256 };
+
 static struct {
     struct lock lock;
     struct cache *all; /* written with release: walks take no lock */
     struct cache *pool;
+    struct cache *by_thread[BUCKETS]; /* live caches, linked by thread_next */
 } registry;
 
-struct lock *cache_registry_lock(void) { return &registry.lock; }
+static struct cache **bucket_of(uintptr_t thread) {
+    /* Control blocks lie at the same place in stacks of a few sizes: mix the high bits in. */
+    return &registry.by_thread[(thread >> 6 ^ thread >> 14 ^ thread >> 23) % BUCKETS];
+}
+
+/* With the registry's lock held: the live cache of that thread, or NULL. */
+static struct cache *find_by_thread(uintptr_t thread) {
+    struct cache *cache = *bucket_of(thread);
+    while (cache != NULL && (cache->thread != thread || cache->state != CACHE_LIVE))
+        cache = cache->thread_next;
+    return cache;
+}
+
+static void enter_thread(struct cache *cache, uintptr_t thread) {
+    struct cache **bucket = bucket_of(thread);
+    cache->thread = thread;
+    cache->thread_next = *bucket;
+    *bucket = cache;
+}
+
+static void leave_thread(struct cache *cache) {
+    struct cache **link = bucket_of(cache->thread);
+    while (*link != cache)
+        link = &(*link)->thread_next;
+    *link = cache->thread_next;
+}
 
 void cache_clear(struct cache *cache) {
     for (size_t step = 0; step < TINY_STEPS; step++)
@@ -44,25 +72,45 @@ void cache_clear(struct cache *cache) {
     }
 }
 
-struct cache *cache_create(void) {
-    lock_acquire(&registry.lock, RANK_REGISTRY);
-    struct cache *cache = registry.pool;
-    if (cache != NULL)
-        registry.pool = cache->pool_next;
-    lock_release(&registry.lock, RANK_REGISTRY);
-
-    if (cache == NULL) {
-        cache = metadata_alloc(sizeof *cache);
-        if (cache == NULL)
-            return NULL;
-        cache_clear(cache);
-        lock_acquire(&registry.lock, RANK_REGISTRY);
-        cache->all_next = registry.all;
-        store_release(&registry.all, cache);
-        lock_release(&registry.lock, RANK_REGISTRY);
-    }
-    cache->exit_rounds = 0;
+/* With the registry's lock held: makes `cache` the live cache of the calling thread. */
+static void make_live(struct cache *cache) {
+    enter_thread(cache, thread_id());
     store_relaxed(&cache->state, CACHE_LIVE);
+}
+
+/* One that exists already, live: of a dead thread nobody told us of, or from the pool. */
+static struct cache *take_existing(void) {
+    lock_acquire(&registry.lock, RANK_REGISTRY);
+    struct cache *cache = find_by_thread(thread_id());
+    if (cache == NULL && registry.pool != NULL) {
+        cache = registry.pool;
+        registry.pool = cache->pool_next;
+        make_live(cache);
+    }
+    lock_release(&registry.lock, RANK_REGISTRY);
+    return cache;
+}
+
+static struct cache *make_new(void) {
+    struct cache *cache = metadata_alloc(sizeof *cache);
+    if (cache == NULL)
+        return NULL;
+    cache_clear(cache);
+    lock_acquire(&registry.lock, RANK_REGISTRY);
+    cache->all_next = registry.all;
+    store_release(&registry.all, cache);
+    make_live(cache);
+    lock_release(&registry.lock, RANK_REGISTRY);
+    return cache;
+}
+
+struct cache *cache_create(void) {
+    struct cache *cache = take_existing();
+    if (cache == NULL)
+        cache = make_new();
+    if (cache == NULL)
+        return NULL;
+    cache->exit_rounds = 0;
     cache_self = cache;
     return cache;
 }
@@ -128,6 +176,7 @@ void cache_destroy(struct cache *cache) {
         empty = next;
     }
     lock_acquire(&registry.lock, RANK_REGISTRY);
+    leave_thread(cache);
     store_relaxed(&cache->state, CACHE_UNUSED);
     cache->pool_next = registry.pool;
     registry.pool = cache;
@@ -140,16 +189,34 @@ void cache_walk(void (*visit)(struct cache *cache, void *context), void *context
         visit(cache, context);
 }
 
-static void reset_in_child(struct cache *cache, void *self) {
-    lock_reset_in_child(&cache->lock);
-    cache->recheck_pending = 1;
+static void acquire_one(struct cache *cache, void *context) {
+    (void)context;
+    lock_acquire(&cache->lock, RANK_UNCHECKED);
+}
+
+static void release_one(struct cache *cache, void *context) {
+    (void)context;
+    lock_release(&cache->lock, RANK_UNCHECKED);
+}
+
+void cache_acquire_all(void) {
+    lock_acquire(&registry.lock, RANK_REGISTRY);
+    cache_walk(acquire_one, NULL);
+}
+
+void cache_release_all(void) {
+    cache_walk(release_one, NULL);
+    lock_release(&registry.lock, RANK_REGISTRY);
+}
+
+static void mark_vanished(struct cache *cache, void *self) {
     if (cache != self && cache != &cache_shared && cache->state == CACHE_LIVE) {
         store_relaxed(&cache->state, CACHE_VANISHED);
         cache_rescue_pending = 1;
     }
 }
 
-void cache_after_fork_in_child(struct cache *self) {
+void cache_mark_vanished(struct cache *self) {
     cache_rescue_restart();
-    cache_walk(reset_in_child, self);
+    cache_walk(mark_vanished, self);
 }

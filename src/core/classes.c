@@ -9,7 +9,8 @@
     {UINT64_MAX / (bytes) + 1, (bytes), STEP(bytes), (COLOURS * COLOUR_BYTES) / STEP(bytes),      \
      ZONE_TINY}
 #define SMALL(bytes) {UINT64_MAX / (bytes) + 1, (bytes), NATURAL(bytes), 1, ZONE_SMALL}
-#define SMALL_DOUBLING(unit) SMALL(5 * (unit)), SMALL(6 * (unit)), SMALL(7 * (unit)), SMALL(8 * (unit))
+#define SMALL_DOUBLING(unit)                                                                       \
+    SMALL(5 * (unit)), SMALL(6 * (unit)), SMALL(7 * (unit)), SMALL(8 * (unit))
 
 const struct size_class size_classes[CLASS_COUNT] = {
     TINY(16),    TINY(32),    TINY(48),    TINY(64),    TINY(80),

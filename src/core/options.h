@@ -2,8 +2,9 @@
  * Owns:    the values.
  * Locking: parsed once, before main, by one thread; read by anybody afterwards.
  *
- * SLABMALLOC_OPTIONS="name=value,name=value" is read by a constructor, when the environment is sure to
- * be there. Until then, and without it, the defaults hold: nothing depends on having been read. */
+ * SLABMALLOC_OPTIONS="name=value,name=value" is read by a constructor, when the environment is sure
+ * to be there. Until then, and without it, the defaults hold: nothing depends on having been read.
+ */
 #ifndef SLM_CORE_OPTIONS_H
 #define SLM_CORE_OPTIONS_H
 

@@ -64,6 +64,9 @@
 /* Empty slabs keep their memory this long before it is given back. */
 #define EMPTY_SLAB_MS (SLM_TORTURE ? 0u : 1000u)
 
+/* Under want of memory, runs of empty slabs at least this long are decommitted. */
+#define DECOMMIT_MIN_BYTES ((size_t)1 << 20)
+
 /* Addresses above this are no user-space addresses on the supported machines. */
 #define ADDRESS_BITS 47
 

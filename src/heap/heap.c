@@ -8,8 +8,8 @@
 #include "slab/zone.h"
 
 /* Takes a slot of the class, from the borrowed cache. `*is_zero`: it reads as zero. */
-static void *take_slot(struct cache *cache, unsigned cls, bool *is_zero) {
-    struct slab *slab = cache_refill(cache, cls);
+static void *take_slot(struct cache *cache, unsigned cls, bool may_grow, bool *is_zero) {
+    struct slab *slab = cache_refill(cache, cls, may_grow);
     if (UNLIKELY(slab == NULL))
         return NULL;
     size_t slot = slab_take(slab, load_relaxed(&slab->summary));
@@ -17,18 +17,52 @@ static void *take_slot(struct cache *cache, unsigned cls, bool *is_zero) {
     return slab_slot_address(slab, slot);
 }
 
-static void *malloc_class(unsigned cls, bool *is_zero) {
+static void *take_or_grow(unsigned cls, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
     if (UNLIKELY(cache == NULL))
         return NULL;
-    void *pointer = take_slot(cache, cls, is_zero);
+    void *pointer = take_slot(cache, cls, true, is_zero);
     heap_return_cache(cache);
-    if (UNLIKELY(pointer == NULL) && heap_trim() > 0) {
-        cache = heap_borrow_cache();
-        pointer = take_slot(cache, cls, is_zero);
-        heap_return_cache(cache);
-    }
     return pointer;
+}
+
+/* A slot that is there already, of any class above that is as well aligned. */
+static void *take_larger(unsigned cls, bool *is_zero) {
+    size_t alignment = lowest_power(size_classes[cls].slot_bytes);
+    void *pointer = NULL;
+    struct cache *cache = heap_borrow_cache();
+    for (unsigned up = cls + 1; cache != NULL && pointer == NULL && up < CLASS_COUNT; up++)
+        if (size_classes[up].slot_bytes % alignment == 0)
+            pointer = take_slot(cache, up, false, is_zero);
+    if (cache != NULL)
+        heap_return_cache(cache);
+    return pointer;
+}
+
+/* The system refused memory: gives back all that is free. */
+static COLD bool reclaim(void) {
+    size_t bytes = heap_trim();
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
+        bytes += zone_decommit((enum zone_kind)kind);
+    return bytes > 0;
+}
+
+/* No slab is to be had for the class: what else would do? */
+static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
+    const struct size_class *c = &size_classes[cls];
+    void *pointer = NULL;
+    if (reclaim())
+        pointer = take_or_grow(cls, is_zero);
+    if (pointer == NULL)
+        pointer = take_larger(cls, is_zero);
+    if (pointer == NULL)
+        pointer = large_alloc(c->slot_bytes, lowest_power(c->slot_bytes), is_zero);
+    return pointer;
+}
+
+static void *malloc_class(unsigned cls, bool *is_zero) {
+    void *pointer = take_or_grow(cls, is_zero);
+    return LIKELY(pointer != NULL) ? pointer : malloc_without_slab(cls, is_zero);
 }
 
 /* LARGE needs the heap set up, but no cache of the thread's. */
@@ -38,7 +72,7 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
         return NULL;
     heap_return_cache(cache);
     void *pointer = large_alloc(bytes, alignment, is_zero);
-    if (UNLIKELY(pointer == NULL) && heap_trim() > 0)
+    if (UNLIKELY(pointer == NULL) && reclaim())
         pointer = large_alloc(bytes, alignment, is_zero);
     return pointer;
 }

@@ -36,7 +36,10 @@ bool heap_late_fault(struct slab **slab, size_t *slot);
 /* Gives back to the system what is free: cached mappings, empty slabs. Returns the bytes. */
 size_t heap_trim(void);
 
-/* --- init.c ------------------------------------------------------------------------------------- */
+/* --- init.c ----------------------------------------------------------------------------------- */
+
+/* Does what the first allocation would do; may be called at any time, or never. */
+void heap_set_up(void);
 
 /* The calling thread's cache, made if need be; a thread that can have none gets the shared one,
  * locked. NULL: the heap could not be set up. */
@@ -44,7 +47,7 @@ struct cache *heap_borrow_cache(void);
 void heap_return_cache(struct cache *cache);
 struct lock *heap_shared_lock(void);
 
-/* --- fork.c ------------------------------------------------------------------------------------- */
+/* --- fork.c ----------------------------------------------------------------------------------- */
 
 /* Registers the fork handlers; called once. */
 void heap_register_fork(void);

@@ -4,9 +4,9 @@
  *
  * No constructor is needed: a process starts with zone_map all zero and every thread with
  * cache_boot, so that the first call of either kind takes the slow way and ends here. The helpers
- * of libc that allocate themselves (pthread_atfork, pthread_setspecific) are called when the calling
- * thread can allocate already (field case A4). */
-#include <limits.h>
+ * of libc that allocate themselves, or that another library may have wrapped (pthread_key_create,
+ * pthread_setspecific, pthread_atfork), are called when the calling thread can allocate already
+ * (field case A4). */
 #include <pthread.h>
 
 #include "heap/heap.h"
@@ -15,27 +15,25 @@
 
 enum { UNINITIALISED, RUNNING, AWAITED, DONE };
 
+enum { KEY_NONE, KEY_MAKING, KEY_MADE, KEY_REFUSED };
+
 static uint32_t init_state;
 static struct lock shared_lock;
 static pthread_key_t exit_key;
-static bool exit_key_made;
+static uint32_t key_state;
 static uint32_t fork_registered;
 
-/* Others' destructors may allocate in any round, so the last round is ours. (The thread sanitizer
- * takes its own state of the thread down in the last one: no atomic works after that.) */
-#ifdef SLM_TSAN
-enum { EXIT_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS - 1 };
-#else
-enum { EXIT_ROUND = PTHREAD_DESTRUCTOR_ITERATIONS };
-#endif
+/* A cache is given up in the second round of destructors, or later: the first, in which most
+ * destructors run, finds it in place; the third and fourth are left for threads that first call us
+ * in a destructor. What runs after that borrows the shared cache. */
+enum { EXIT_ROUND = 2 };
 
 /* The destructor of exit_key. */
 static void thread_exits(void *value) {
     struct cache *cache = value;
     if (cache != cache_self)
         return;
-    if (++cache->exit_rounds < EXIT_ROUND &&
-        pthread_setspecific(exit_key, cache) == 0)
+    if (++cache->exit_rounds < EXIT_ROUND && pthread_setspecific(exit_key, cache) == 0)
         return;
     cache_destroy(cache);
 }
@@ -58,8 +56,6 @@ static bool initialise(void) {
         return wait_for_other();
     os_init();
     bool ok = zone_init();
-    if (ok)
-        exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
     /* After a failure for want of memory the next call may try again. */
     if (exchange_acq_rel(&init_state, ok ? DONE : UNINITIALISED) == AWAITED)
         os_wake(&init_state, INT32_MAX);
@@ -72,17 +68,28 @@ static void register_fork_once(void) {
         heap_register_fork();
 }
 
-/* NULL: this thread can have no cache of its own. */
-static struct cache *first_call(void) {
-    struct cache *cache = exit_key_made ? cache_create() : NULL;
-    if (cache == NULL) {
-        if (!exit_key_made)
-            cache_self = &cache_dead; /* nobody would tell us of the thread's end */
-        return NULL;
+/* Whether there is a key whose destructor tells of a thread's end. While it is being made, there is
+ * none yet: its maker may be a wrapper of another library that allocates (field case A3). */
+static uint32_t make_key_once(void) {
+    uint32_t state = KEY_NONE;
+    if (load_acquire(&key_state) == KEY_NONE && cas_acquire(&key_state, &state, KEY_MAKING)) {
+        bool made = pthread_key_create(&exit_key, thread_exits) == 0;
+        store_release(&key_state, made ? KEY_MADE : KEY_REFUSED);
     }
-    if (pthread_setspecific(exit_key, cache) != 0) {
+    return load_acquire(&key_state);
+}
+
+/* NULL: this thread can have no cache of its own, now or ever. */
+static struct cache *first_call(void) {
+    uint32_t key = make_key_once();
+    if (cache_self != &cache_boot)
+        return cache_is_live(cache_self) ? cache_self : NULL; /* made inside make_key_once */
+    if (key == KEY_REFUSED)
+        cache_self = &cache_dead; /* nobody would tell us of the thread's end */
+    struct cache *cache = key == KEY_MADE ? cache_create() : NULL;
+    if (cache != NULL && pthread_setspecific(exit_key, cache) != 0) {
         cache_destroy(cache);
-        return NULL;
+        cache = NULL;
     }
     register_fork_once();
     return cache;
@@ -106,6 +113,12 @@ struct cache *heap_borrow_cache(void) {
 void heap_return_cache(struct cache *cache) {
     if (UNLIKELY(cache == &cache_shared))
         lock_release(&shared_lock, RANK_SHARED_CACHE);
+}
+
+void heap_set_up(void) {
+    struct cache *cache = heap_borrow_cache();
+    if (cache != NULL)
+        heap_return_cache(cache);
 }
 
 struct lock *heap_shared_lock(void) { return &shared_lock; }

@@ -48,8 +48,8 @@ struct extent *extent_take(size_t bytes, size_t alignment);
 /* Puts an unlisted extent into the cache, merged with free neighbours. */
 void extent_put(struct extent *extent, uint64_t now_ms);
 
-/* Cuts an extent after `bytes`; the rest is a new extent of the same state. Needs a descriptor. NULL,
- * and the extent is whole: no memory for the page map. */
+/* Cuts an extent after `bytes`; the rest is a new extent of the same state. Needs a descriptor.
+ * NULL, and the extent is whole: no memory for the page map. */
 struct extent *extent_split(struct extent *extent, size_t bytes);
 
 /* If the memory right behind `extent` is a free extent, takes up to `bytes` of it in. */

@@ -38,7 +38,7 @@ static size_t cache_limit(void) {
     return part > LARGE_CACHE_MIN_BYTES ? part : LARGE_CACHE_MIN_BYTES;
 }
 
-/* --- giving mappings back ---------------------------------------------------------------------- */
+/* --- giving mappings back --------------------------------------------------------------------- */
 
 struct piece {
     uintptr_t address;
@@ -64,10 +64,11 @@ static unsigned take_expired(struct piece *pieces, uint64_t before_ms, size_t li
  * ours, without its memory if possible. */
 static void keep(struct piece piece) {
     bool is_zero = os_purge((void *)piece.address, piece.bytes);
+    uint64_t now = os_clock_ms();
     enter_lock();
     if (extent_reserve_descriptors(1) &&
         pagemap_prepare(piece.address, piece.address + piece.bytes - 1))
-        extent_put(extent_new(piece.address, piece.bytes, is_zero, EXTENT_BUSY), os_clock_ms());
+        extent_put(extent_new(piece.address, piece.bytes, is_zero, EXTENT_BUSY), now);
     leave_lock();
 }
 
@@ -97,7 +98,7 @@ size_t large_purge(void) {
     return bytes;
 }
 
-/* --- allocation -------------------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------- */
 
 static void make_live(struct extent *extent, size_t used_bytes) {
     store_relaxed(&extent->used_bytes, used_bytes);
@@ -107,7 +108,7 @@ static void make_live(struct extent *extent, size_t used_bytes) {
 
 /* With the lock held: enters a fresh mapping and cuts the aligned block out of it. */
 static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t bytes,
-                                    size_t alignment) {
+                                    size_t alignment, uint64_t now) {
     if (!extent_reserve_descriptors(DESCRIPTORS) ||
         !pagemap_prepare(address, address + mapped - 1))
         return NULL;
@@ -115,7 +116,6 @@ static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t byt
     uintptr_t end = start + bytes;
     if (!pagemap_prepare(start - 1, start) || !pagemap_prepare(end - 1, end))
         return NULL;
-    uint64_t now = os_clock_ms();
     struct extent *extent = extent_new(address, mapped, true, EXTENT_BUSY);
     if (start > address) {
         struct extent *rest = extent_split(extent, start - address);
@@ -127,7 +127,7 @@ static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t byt
     return extent;
 }
 
-static struct extent *map_new(size_t bytes, size_t alignment) {
+static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     size_t mapped = bytes;
     if (alignment > os_page_bytes &&
         __builtin_add_overflow(bytes, alignment - os_page_bytes, &mapped))
@@ -138,7 +138,7 @@ static struct extent *map_new(size_t bytes, size_t alignment) {
     if (memory == NULL)
         return NULL;
     enter_lock();
-    struct extent *extent = enter_mapping((uintptr_t)memory, mapped, bytes, alignment);
+    struct extent *extent = enter_mapping((uintptr_t)memory, mapped, bytes, alignment, now);
     if (extent != NULL) {
         large.stats.mappings++;
         make_live(extent, bytes);
@@ -164,7 +164,7 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     leave_lock();
     unmap(pieces, count);
     if (extent == NULL)
-        extent = map_new(bytes, alignment);
+        extent = map_new(bytes, alignment, now);
     if (extent == NULL)
         return NULL;
     fetch_add_relaxed(&large.stats.allocations, 1);
@@ -196,7 +196,7 @@ enum fault large_free(void *pointer) {
     return FAULT_NONE;
 }
 
-/* --- resizing ---------------------------------------------------------------------------------- */
+/* --- resizing --------------------------------------------------------------------------------- */
 
 /* With the lock held: shrinks to `bytes`; the rest goes to the cache unless it is little. */
 static void shrink(struct extent *extent, size_t bytes, uint64_t now) {
@@ -275,7 +275,7 @@ void *large_resize(void *pointer, size_t bytes) {
     return result;
 }
 
-/* --- looking ------------------------------------------------------------------------------------ */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 size_t large_usable(const void *pointer) {
     struct extent *extent = pagemap_get((uintptr_t)pointer);

@@ -40,12 +40,6 @@ void lock_acquire_slow(struct lock *lock) {
 
 void lock_wake(struct lock *lock) { os_wake(&lock->word, 1); }
 
-void lock_reset_in_child(struct lock *lock) {
-    store_relaxed(&lock->word, 0);
-    store_relaxed(&lock->holder, 0);
-    lock->nested = 0;
-}
-
 #if SLM_DEBUG
 static __thread struct {
     unsigned count;

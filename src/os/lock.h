@@ -16,14 +16,14 @@
 
 /* The order, top first; see src/README.md for what each guards. */
 enum lock_rank {
-    RANK_SHARED_CACHE = 1, /* the cache of threads that have none of their own */
-    RANK_CACHE,            /* a cache's queue of slabs with remote frees */
-    RANK_CLASS,            /* the depot of a size class */
-    RANK_ZONE,             /* empty slabs of a zone */
-    RANK_LARGE,            /* large blocks and the cache of free mappings */
-    RANK_REGISTRY,         /* the list of all caches */
-    RANK_METADATA,         /* the allocator of internal structures */
-    RANK_COUNT
+    RANK_UNCHECKED,    /* for fork, which takes all locks of all caches, as many as there are */
+    RANK_SHARED_CACHE, /* the cache of threads that have none of their own */
+    RANK_REGISTRY,     /* the list of all caches */
+    RANK_CACHE,        /* a cache's queue of slabs with remote frees */
+    RANK_CLASS,        /* the depot of a size class */
+    RANK_ZONE,         /* empty slabs of a zone */
+    RANK_LARGE,        /* large blocks and the cache of free mappings */
+    RANK_METADATA,     /* the allocator of internal structures */
 };
 
 struct lock {
@@ -55,7 +55,7 @@ HOT_INLINE void lock_acquire(struct lock *lock, enum lock_rank rank) {
         lock_acquire_slow(lock);
     if (lock->nested == 0) {
         store_relaxed(&lock->holder, thread_id());
-        if (SLM_DEBUG)
+        if (SLM_DEBUG && rank != RANK_UNCHECKED)
             lock_rank_push(lock, rank);
     }
     (void)rank;
@@ -67,15 +67,12 @@ HOT_INLINE void lock_release(struct lock *lock, enum lock_rank rank) {
         lock->nested--;
         return;
     }
-    if (SLM_DEBUG)
+    if (SLM_DEBUG && rank != RANK_UNCHECKED)
         lock_rank_pop(lock, rank);
     store_relaxed(&lock->holder, 0);
     if (UNLIKELY(exchange_release(&lock->word, 0) == 2))
         lock_wake(lock);
 }
-
-/* In the only thread of a forked child: free, whoever held it in the parent. */
-void lock_reset_in_child(struct lock *lock);
 
 /* The thread that is between fork's prepare and its end, or 0. */
 void lock_set_forking(uintptr_t thread);

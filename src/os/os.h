@@ -2,7 +2,7 @@
  *          Everything above this header is free of system calls.
  * Owns:    the page size and the fault-injection schedule.
  * Locking: none; no caller may hold a lock of ours across os_unmap, os_purge or os_remap
- *          (reserve, map and commit are allowed under a zone's lock: they are rare and short).
+ *          (reserve, map, commit and decommit are allowed under a zone's lock: they are rare).
  *
  * Conditions that hold for all: sizes and addresses are multiples of the page size; errno is
  * never touched; a failure is reported as NULL or false and leaves everything as it was. */
@@ -31,6 +31,9 @@ void *os_map(size_t bytes);
 bool os_allow_read(void *address, size_t bytes);
 bool os_commit(void *address, size_t bytes);
 
+/* Back to what os_reserve gave: memory, contents and charge are given up, the addresses stay. */
+bool os_decommit(void *address, size_t bytes);
+
 /* Gives mapped pages back, address space and all. May fail where the system has run out of
  * mappings (max_map_count): the pages then stay mapped and keep their contents. */
 bool os_unmap(void *address, size_t bytes);
@@ -42,7 +45,8 @@ bool os_purge(void *address, size_t bytes);
 /* Resizes a mapping, moving it if `may_move`. NULL: impossible, the old mapping is as it was. */
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move);
 
-/* Milliseconds of a clock that never jumps back; coarse (a few ms) and cheap. */
+/* Milliseconds of a clock that never jumps back; coarse (a few ms) and cheap. It is libc's, which
+ * another library may have wrapped: not to be called with a lock held. */
 uint64_t os_clock_ms(void);
 
 /* Bytes of address space that this process may use (RLIMIT_AS), or UINT64_MAX. */

@@ -96,6 +96,14 @@ bool os_commit(void *address, size_t bytes) {
     return !fails_by_schedule(OS_COMMIT) && protect(address, bytes, PROT_READ | PROT_WRITE);
 }
 
+bool os_decommit(void *address, size_t bytes) {
+    if (fails_by_schedule(OS_UNMAP))
+        return false;
+    return !syscall_failed(raw_syscall(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                                       0));
+}
+
 bool os_unmap(void *address, size_t bytes) {
     if (fails_by_schedule(OS_UNMAP))
         return false;

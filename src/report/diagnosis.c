@@ -1,7 +1,8 @@
 /* Purpose: diagnosis.h. The wording of every line is fixed by test/misuse.
  *
- *   slabmalloc: double free: free(0x7f3a10004560): slot 69 (96 bytes) of TINY slab 12 is already free
- *               what         call(pointer)         where                                 why */
+ *   slabmalloc: double free: free(0x7f3a10004560): slot 69 (96 bytes) of TINY slab 12 is ...
+ *               verdict      call(pointer)         place                                reason
+ */
 #include "report/diagnosis.h"
 
 #include <string.h>

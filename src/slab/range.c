@@ -87,3 +87,42 @@ bool range_extend(struct range *range, enum zone_kind kind) {
     store_relaxed(&range->writable, range->writable + (uint32_t)(step >> shift));
     return true;
 }
+
+static bool is_committed_empty(const struct range *range, size_t number) {
+    return number < range->fresh && hbitmap_has(&range->empty, number) &&
+           !slab_header(range->base, number)->is_decommitted;
+}
+
+size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *dirty) {
+    size_t shift = slab_shift_of(kind);
+    size_t bytes = 0;
+    for (size_t start = hbitmap_lowest(&range->empty); start != SIZE_MAX;) {
+        size_t end = start;
+        while (is_committed_empty(range, end))
+            end++;
+        /* Each run can cost a mapping: only what is worth it. */
+        size_t length = (end - start) << shift;
+        if (length >= DECOMMIT_MIN_BYTES &&
+            os_decommit((void *)(range->base + (start << shift)), length)) {
+            bytes += length;
+            for (size_t number = start; number < end; number++) {
+                struct slab *slab = slab_header(range->base, number);
+                slab->is_decommitted = slab->is_zero = 1;
+                if (hbitmap_has(&range->dirty, number))
+                    --*dirty;
+                hbitmap_remove(&range->dirty, number);
+            }
+        }
+        start = hbitmap_next(&range->empty, end > start ? end : start + 1);
+    }
+    return bytes;
+}
+
+bool range_recommit(struct range *range, enum zone_kind kind, struct slab *slab) {
+    size_t shift = slab_shift_of(kind);
+    if (!os_commit((void *)(range->base + ((uintptr_t)slab->number << shift)),
+                   (size_t)1 << shift))
+        return false;
+    slab->is_decommitted = 0;
+    return true;
+}

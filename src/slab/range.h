@@ -12,4 +12,11 @@ bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes);
 /* Makes slab number `fresh` usable; false if there is no memory or the range is used up. */
 bool range_extend(struct range *range, enum zone_kind kind);
 
+/* Gives up what the system has charged for longer runs of empty slabs, which stay in `empty` as
+ * decommitted; returns the bytes. `*dirty` is lowered by those that were dirty. */
+size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *dirty);
+
+/* Makes a decommitted slab usable again; false: no memory. */
+bool range_recommit(struct range *range, enum zone_kind kind, struct slab *slab);
+
 #endif

@@ -1,11 +1,11 @@
 /* Purpose: one slab: its header and its two-level bitmap, the only truth about what is free.
  * Owns:    nothing; a zone owns the memory of headers and slots.
  * Locking: no lock in here. `bits`, `summary` and `countdown` are written by the owning thread
- *          alone (with relaxed stores, for others look); `owner` and `remote_bits` are atomic;
+ *          alone (others may look); `owner` and `remote_bits` are atomic;
  *          the list links belong to whoever owns the slab, or to the depot's lock if nobody does.
  *
  *   bits[0..63]           bit i of word w = 1  <=>  slot 64*w+i is free
- *   hot line              owner | summary | base | magic | slot size | slots | countdown, class, state
+ *   hot line              owner | summary | base | magic | slot size | slots | countdown, state
  *   cold line             list links | remote queue link | countdown's start | fresh_from | ...
  *   remote_bits[0..63]    bit = 1  <=>  freed by another thread, not merged yet
  *
@@ -60,11 +60,12 @@ struct slab {
     struct slab *next, *prev;  /* the list that `state` names */
     struct slab *queue_next;   /* the owner's remote queue */
     uint32_t countdown_start;  /* countdown when it was last set */
-    uint32_t fresh_from;       /* SMALL: a free slot from here on was never handed out: it is zero */
+    uint32_t fresh_from; /* SMALL: a free slot from here on was never handed out: it is zero */
     uint32_t number;           /* of the slab in its range */
     uint32_t range;            /* of the zone's ranges */
     uint64_t freed_ms;         /* EMPTY only: when it became so */
-    uint64_t unused_cold[2];
+    uint64_t is_decommitted;   /* EMPTY only: its pages can't be accessed */
+    uint64_t unused_cold;
 
     uint64_t remote_bits[SLAB_WORDS];
 };

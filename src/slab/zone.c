@@ -35,7 +35,8 @@ bool zone_init(void) {
     const struct range *small = &zones[ZONE_SMALL].ranges[0];
     zone_map.tiny_base = tiny->base;
     zone_map.small_base = small->base;
-    store_release(&zone_map.tiny_span, tiny->span); /* after the base: other threads may be in free */
+    store_release(&zone_map.tiny_span,
+                  tiny->span); /* after the base: other threads may be in free */
     store_release(&zone_map.small_span, small->span);
     return true;
 }
@@ -76,6 +77,8 @@ static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind)
         return slab;
     }
     struct slab *slab = slab_header(range->base, number);
+    if (UNLIKELY(slab->is_decommitted) && !range_recommit(range, kind, slab))
+        return NULL;
     hbitmap_remove(&range->empty, number);
     if (!slab->is_zero) {
         hbitmap_remove(&range->dirty, number);
@@ -203,6 +206,16 @@ size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
     for (unsigned i = 0; i < count; i++)
         purged += purge_range(zone, &zone->ranges[i], slab_shift_of(kind), before_ms);
     return purged;
+}
+
+size_t zone_decommit(enum zone_kind kind) {
+    struct zone *zone = &zones[kind];
+    size_t bytes = 0;
+    lock_acquire(&zone->lock, RANK_ZONE);
+    for (unsigned i = 0; i < zone->range_count; i++)
+        bytes += range_decommit_empty(&zone->ranges[i], kind, &zone->dirty);
+    lock_release(&zone->lock, RANK_ZONE);
+    return bytes;
 }
 
 void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context) {

@@ -90,6 +90,10 @@ void zone_release(struct slab *slab);
 /* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. */
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
 
+/* Under want of memory: gives up what is charged to this process for empty slabs, so that the other
+ * zone or LARGE can have it; returns the bytes. */
+size_t zone_decommit(enum zone_kind kind);
+
 /* Calls `visit` for every slab that was ever used; takes no lock, so what it sees may be changing.
  * Stops when `visit` returns false. */
 void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context);

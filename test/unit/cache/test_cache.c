@@ -53,7 +53,7 @@ static void expect_invariants(void) {
 }
 
 static void *take(unsigned cls) {
-    struct slab *slab = cache_refill(cache, cls);
+    struct slab *slab = cache_refill(cache, cls, true);
     EXPECT(slab != NULL && slab->cls == cls && slab == cache->bins[cls].current);
     return slab_slot_address(slab, slab_take(slab, slab->summary));
 }
@@ -85,7 +85,7 @@ Test(cache, a_refill_serves_all_sizes_of_its_class_and_no_other, .init = set_up)
     void *pointer;
     expect_invariants();
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        EXPECT(cache_refill(cache, cls) == cache->bins[cls].current);
+        EXPECT(cache_refill(cache, cls, true) == cache->bins[cls].current);
         expect_invariants();
     }
     for (size_t bytes = 0; bytes <= SMALL_MAX_BYTES; bytes += bytes < 2048 ? 1 : 333) {
@@ -104,7 +104,7 @@ Test(cache, slots_come_lowest_first_and_every_slab_is_used_up, .init = set_up) {
     struct slab *first = NULL;
     size_t slots = 0;
     for (unsigned round = 0; round < 3; round++) {
-        struct slab *slab = cache_refill(cache, CLS);
+        struct slab *slab = cache_refill(cache, CLS, true);
         EXPECT(slab != first && slab->state == SLAB_CURRENT);
         for (size_t slot = 0; slot < slab->slots; slot++, slots++) {
             void *pointer;
@@ -116,7 +116,7 @@ Test(cache, slots_come_lowest_first_and_every_slab_is_used_up, .init = set_up) {
         EXPECT_EQ(slab->summary, 0);
         first = slab;
     }
-    cache_refill(cache, CLS);
+    cache_refill(cache, CLS, true);
     EXPECT_EQ(list_length(cache->bins[CLS].full, SLAB_FULL), 3);
     EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 0);
     EXPECT_EQ(zones[ZONE_TINY].used, 4);
@@ -128,11 +128,11 @@ Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = 
     static void *pointers[3][SLAB_SLOTS_MAX];
     struct slab *slabs[3];
     for (unsigned i = 0; i < 3; i++) {
-        slabs[i] = cache_refill(cache, CLS);
+        slabs[i] = cache_refill(cache, CLS, true);
         for (size_t slot = 0; slot < slabs[i]->slots; slot++)
             pointers[i][slot] = take(CLS);
     }
-    EXPECT(cache_refill(cache, CLS) != slabs[2]); /* now all three are full */
+    EXPECT(cache_refill(cache, CLS, true) != slabs[2]); /* now all three are full */
     uint32_t mark = SLM_TORTURE ? 1 : (uint32_t)slabs[0]->slots / RELINK_FRACTION;
     for (unsigned i = 0; i < 2; i++) {
         for (uint32_t k = 0; k < mark; k++) {
@@ -157,7 +157,7 @@ Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = 
 
 Test(cache, a_partial_slab_is_used_before_a_fresh_one, .init = set_up) {
     static void *pointers[SLAB_SLOTS_MAX];
-    struct slab *slab = cache_refill(cache, CLS);
+    struct slab *slab = cache_refill(cache, CLS, true);
     size_t slots = slab->slots;
     for (size_t i = 0; i < slots; i++)
         pointers[i] = take(CLS);
@@ -174,7 +174,7 @@ Test(cache, a_partial_slab_is_used_before_a_fresh_one, .init = set_up) {
 }
 
 Test(cache, frees_of_the_current_slab_never_end_its_countdown, .init = set_up) {
-    struct slab *slab = cache_refill(cache, CLS);
+    struct slab *slab = cache_refill(cache, CLS, true);
     for (int i = 0; i < 100000; i++)
         give(take(CLS));
     EXPECT(cache->bins[CLS].current == slab && slab->state == SLAB_CURRENT);
@@ -212,7 +212,7 @@ Test(cache, random_life_keeps_the_invariants, .init = set_up) {
 Test(cache, without_memory_a_refill_is_null_and_later_a_slab, .init = set_up) {
     os_inject(OS_COMMIT, 0, UINT32_MAX / 4);
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
-        EXPECT_AT(cache_refill(cache, cls) == NULL, cls);
+        EXPECT_AT(cache_refill(cache, cls, true) == NULL, cls);
     expect_invariants();
     os_inject(0, 0, 0);
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
@@ -224,7 +224,7 @@ Test(cache, one_that_is_destroyed_leaves_live_slabs_to_the_depots_only, .init = 
     void *kept = take(CLS);
     void *full = NULL;
     give(take(CLS + 1));
-    struct slab *filled = cache_refill(cache, CLS + 2);
+    struct slab *filled = cache_refill(cache, CLS + 2, true);
     for (size_t i = 0; i < filled->slots; i++)
         full = take(CLS + 2);
     struct slab *slab = zone_find((uintptr_t)kept);
@@ -237,7 +237,7 @@ Test(cache, one_that_is_destroyed_leaves_live_slabs_to_the_depots_only, .init = 
     EXPECT_EQ(zones[ZONE_TINY].used, 2);
     struct cache *again = cache_create();
     EXPECT(again == cache); /* its memory is used again */
-    EXPECT(cache_refill(cache, CLS) == slab);
+    EXPECT(cache_refill(cache, CLS, true) == slab);
     give(kept);
     EXPECT_EQ(cache_free_remote(cache, filled, slot_of(filled, full)), FAULT_NONE);
     EXPECT(owner_cache(filled->owner) == cache);

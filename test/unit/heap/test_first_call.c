@@ -96,13 +96,21 @@ Test(first_call, free_of_a_foreign_pointer_is_a_fault, .init = fresh, .fini = wo
 
 Test(first_call, without_address_space_fails_and_the_next_one_works, .init = fresh, .fini = works) {
     EXPECT(SLM_TORTURE || os_injected() == 0);
-    os_inject(OS_RESERVE, 0, 1000);
-    void *block = slm_malloc(10);
-    /* The torture build arms its own schedule on the way. */
-    EXPECT(SLM_TORTURE || block == NULL);
-    EXPECT(SLM_TORTURE || errno == ENOMEM);
+    os_inject(OS_RESERVE | OS_MAP, 0, 1000);
+    EXPECT(slm_malloc(10) == NULL);
+    EXPECT_EQ(errno, ENOMEM);
     os_inject(0, 0, 0);
     errno = 77;
+}
+
+Test(first_call, without_a_range_to_reserve_is_served_by_a_mapping, .init = fresh, .fini = works) {
+    os_inject(OS_RESERVE, 0, 1000);
+    char *block = slm_malloc(10);
+    EXPECT(block != NULL);
+    EXPECT(slm_malloc_usable_size(block) >= 10);
+    block[9] = 1;
+    slm_free(block);
+    os_inject(0, 0, 0);
 }
 
 static void *first_of_a_thread(void *result) {

@@ -102,17 +102,6 @@ Test(lock, the_forking_thread_may_enter_again) {
     EXPECT_EQ(lock.word, 0);
 }
 
-Test(lock, a_reset_lock_is_free_whoever_held_it) {
-    struct lock held = {.word = 2, .nested = 3, .holder = 4711};
-    lock_reset_in_child(&held);
-    EXPECT_EQ(held.word, 0);
-    EXPECT_EQ(held.nested, 0);
-    EXPECT_EQ(held.holder, 0);
-    lock_acquire(&held, RANK_CACHE);
-    EXPECT_EQ(held.word, 1);
-    lock_release(&held, RANK_CACHE);
-}
-
 /* --- what must not happen ---- */
 
 /* What a child that does `fault` writes to standard error, and that it ends by SIGABRT. */

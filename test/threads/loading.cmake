@@ -1,0 +1,90 @@
+# Programs that get the library by dlopen, by LD_PRELOAD or statically.
+
+function(threads_plain name)
+  add_executable(threads_${name} ${ARGN})
+  target_compile_options(threads_${name} PRIVATE -Wall -Wextra -fno-builtin -O1
+    $<$<BOOL:${SLABMALLOC_WERROR}>:-Werror>)
+  target_compile_definitions(threads_${name} PRIVATE _GNU_SOURCE SLOWNESS=${slowness})
+  target_link_libraries(threads_${name} PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+endfunction()
+
+function(threads_library name source)
+  add_library(threads_${name} MODULE ${source})
+  target_compile_options(threads_${name} PRIVATE -Wall -Wextra -fno-builtin -O1
+    $<$<BOOL:${SLABMALLOC_WERROR}>:-Werror>)
+  target_compile_definitions(threads_${name} PRIVATE _GNU_SOURCE)
+endfunction()
+
+# A test of a program that is not linked with the library:
+# NAME SECONDS "VARIABLE=value..." command...
+function(threads_command name seconds environment)
+  add_test(NAME threads_${name} COMMAND ${ARGN})
+  set_tests_properties(threads_${name} PROPERTIES TIMEOUT ${seconds}
+    ENVIRONMENT "${environment}")
+endfunction()
+
+# The rank check of debug builds has thread-local variables of its own, too large for this.
+if(NOT SLABMALLOC_DEBUG)
+  set(ie_libraries)
+  foreach(number RANGE 1 10)
+    threads_library(ie_tls_${number} ie_tls.c)
+    list(APPEND ie_libraries $<TARGET_FILE:threads_ie_tls_${number}>)
+  endforeach()
+  threads_plain(late_load late_load.c)
+  threads_command(late_load 30 "" threads_late_load $<TARGET_FILE:slabmalloc> ${ie_libraries})
+
+  find_program(READELF readelf REQUIRED)
+  add_test(NAME threads_tls_shape
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tls_shape.sh $<TARGET_FILE:slabmalloc> 64)
+endif()
+
+threads_library(tls_array tls_array.c)
+threads_program(dlopen_churn dlopen_churn.c)
+threads_test(dlopen_churn dlopen_churn 60 $<TARGET_FILE:threads_tls_array>)
+
+foreach(in_resolver 0 1)
+  set(name early_calls)
+  if(in_resolver)
+    set(name early_resolver)
+  endif()
+  threads_plain(${name} early_calls.c)
+  target_compile_definitions(threads_${name} PRIVATE CALL_IN_RESOLVER=${in_resolver})
+  target_link_options(threads_${name} PRIVATE LINKER:-z,now)
+endforeach()
+threads_library(early_wrappers early_wrappers.c)
+target_compile_definitions(threads_early_wrappers PRIVATE WRAP_KEY_CREATE=0)
+threads_library(early_key_wrapper early_wrappers.c)
+target_compile_definitions(threads_early_key_wrapper PRIVATE WRAP_KEY_CREATE=1)
+threads_library(auditor auditor.c)
+set(preload "LD_PRELOAD=$<TARGET_FILE:slabmalloc>")
+threads_command(early_calls 30 "${preload}" threads_early_calls)
+threads_command(early_resolver 30 "${preload}" threads_early_resolver)
+threads_command(early_calls_options 30 "${preload};SLABMALLOC_OPTIONS=stats=none"
+  threads_early_calls)
+threads_command(early_calls_wrappers 30
+  "LD_PRELOAD=$<TARGET_FILE:threads_early_wrappers>:$<TARGET_FILE:slabmalloc>" threads_early_calls)
+threads_command(early_calls_key_wrapper 30
+  "LD_PRELOAD=$<TARGET_FILE:threads_early_key_wrapper>:$<TARGET_FILE:slabmalloc>"
+  threads_early_calls)
+threads_command(early_calls_wrappers_last 30
+  "LD_PRELOAD=$<TARGET_FILE:slabmalloc>:$<TARGET_FILE:threads_early_wrappers>" threads_early_calls)
+if(NOT SLABMALLOC_DEBUG) # as above
+  threads_command(early_calls_audited 30 "${preload};LD_AUDIT=$<TARGET_FILE:threads_auditor>"
+    threads_early_calls)
+endif()
+
+foreach(kind static static-pie)
+  foreach(source static_c.c static_cc.cc)
+    string(REGEX REPLACE "[.].*" "" name ${source})
+    string(REPLACE static_ "${kind}_" name ${name})
+    threads_plain(${name} ${source})
+    target_link_libraries(threads_${name} PRIVATE slabmalloc_static)
+    target_link_options(threads_${name} PRIVATE -${kind})
+    if(kind STREQUAL static-pie)
+      target_compile_options(threads_${name} PRIVATE -fPIE)
+    else()
+      target_compile_options(threads_${name} PRIVATE -fno-pie)
+    endif()
+    threads_command(${name} 60 "" threads_${name})
+  endforeach()
+endforeach()
