@@ -56,7 +56,8 @@ void cache_drain(struct cache *cache) {
 static bool queue_on(struct cache *cache, struct slab *slab) {
     lock_acquire(&cache->lock, RANK_CACHE);
     uintptr_t owner = load_relaxed(&slab->owner);
-    bool same = owner_cache(owner) == cache && cache->state != CACHE_VANISHED;
+    bool same =
+        owner_cache(owner) == cache && load_relaxed(&cache->state) != CACHE_VANISHED;
     /* A slab on its way back to the zone has merged our bit: there is nothing left to tell. */
     if (same && (owner & OWNER_PENDING) == 0 && load_relaxed(&slab->state) != SLAB_CLAIMED) {
         exchange_seq_cst(&slab->owner, owner | OWNER_PENDING);
@@ -74,7 +75,7 @@ static bool is_adoptable(const struct slab *slab) {
     uint8_t state = load_relaxed(&slab->state);
     if (owner == NULL)
         return state == SLAB_SHELVED || state == SLAB_ORPHANED;
-    return owner->state == CACHE_VANISHED && state != SLAB_CLAIMED;
+    return load_relaxed(&owner->state) == CACHE_VANISHED && state != SLAB_CLAIMED;
 }
 
 /* Makes an unowned slab `self`'s and merges what other threads freed in it. False: somebody else

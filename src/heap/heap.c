@@ -40,19 +40,17 @@ static void *take_larger(unsigned cls, bool *is_zero) {
 }
 
 /* The system refused memory: gives back all that is free. */
-static COLD bool reclaim(void) {
-    size_t bytes = heap_trim();
+static COLD void reclaim(void) {
+    heap_trim();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        bytes += zone_decommit((enum zone_kind)kind);
-    return bytes > 0;
+        zone_decommit((enum zone_kind)kind);
 }
 
 /* No slab is to be had for the class: what else would do? */
 static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
     const struct size_class *c = &size_classes[cls];
-    void *pointer = NULL;
-    if (reclaim())
-        pointer = take_or_grow(cls, is_zero);
+    reclaim();
+    void *pointer = take_or_grow(cls, is_zero);
     if (pointer == NULL)
         pointer = take_larger(cls, is_zero);
     if (pointer == NULL)
@@ -72,8 +70,10 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
         return NULL;
     heap_return_cache(cache);
     void *pointer = large_alloc(bytes, alignment, is_zero);
-    if (UNLIKELY(pointer == NULL) && reclaim())
-        pointer = large_alloc(bytes, alignment, is_zero);
+    if (UNLIKELY(pointer == NULL)) {
+        reclaim();
+        pointer = large_alloc(bytes, alignment, is_zero); /* perhaps from what could not go back */
+    }
     return pointer;
 }
 

@@ -29,8 +29,9 @@ static bool visit_slab(struct slab *slab, void *context) {
         pending += bit_count(remote);
     }
     class_stats->slabs++;
-    class_stats->slots += slab->slots;
-    class_stats->live += slab->slots - free_slots;
+    size_t slots = load_relaxed(&slab->slots);
+    class_stats->slots += slots;
+    class_stats->live += slots - free_slots;
     class_stats->frees += slab_frees_since_set(slab) + pending;
     return true;
 }
@@ -44,11 +45,13 @@ static void visit_cache(struct cache *cache, void *context) {
 }
 
 static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct slm_stats *stats) {
-    const struct zone *zone = &zones[kind];
+    struct zone *zone = &zones[kind];
     sums->slab_bytes = (size_t)1 << slab_shift_of(kind);
-    sums->slabs = load_relaxed(&zone->used);
-    sums->slabs_peak = load_relaxed(&zone->used_peak);
-    sums->slabs_dirty = load_relaxed(&zone->dirty);
+    lock_acquire(&zone->lock, RANK_ZONE);
+    sums->slabs = zone->used;
+    sums->slabs_peak = zone->used_peak;
+    sums->slabs_dirty = zone->dirty;
+    lock_release(&zone->lock, RANK_ZONE);
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct slm_class_stats *c = &stats->classes[cls];
         if (size_classes[cls].zone != kind)

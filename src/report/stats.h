@@ -1,6 +1,6 @@
 /* Purpose: figures of the heap, counted by looking at it: no hot path counts anything.
  * Owns:    nothing.
- * Locking: RANK_LARGE for a moment; slabs are read without a lock.
+ * Locking: RANK_ZONE and RANK_LARGE for a moment; slabs are read without a lock.
  *
  * Calls are exact without a counter in malloc or free: a slab's countdown knows the frees since it
  * was set, each class of each cache the frees before, and what was allocated is what was freed

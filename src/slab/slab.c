@@ -22,7 +22,7 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     slab->base = memory + start;
     slab->magic = c->magic;
     slab->slot_bytes = c->slot_bytes;
-    slab->slots = slots;
+    store_relaxed(&slab->slots, slots);
     store_relaxed(&slab->cls, (uint8_t)cls);
     slab->fresh_from = is_zero ? 0 : (uint32_t)slots;
     slab_set_countdown(slab, COUNTDOWN_NEVER);

@@ -75,7 +75,7 @@ _Static_assert(offsetof(struct slab, owner) == 512, "hot fields begin a line");
 _Static_assert(offsetof(struct slab, next) == 576, "and fill it");
 
 HOT_INLINE unsigned slab_words(const struct slab *slab) {
-    return (unsigned)(slab->slots + 63) / 64;
+    return (unsigned)(load_relaxed(&slab->slots) + 63) / 64;
 }
 
 HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
@@ -148,7 +148,7 @@ void slab_rebuild_summary(struct slab *slab);
 
 /* Frees by the owner since the countdown was last set. */
 HOT_INLINE uint32_t slab_frees_since_set(const struct slab *slab) {
-    return slab->countdown_start - load_relaxed(&slab->countdown);
+    return load_relaxed(&slab->countdown_start) - load_relaxed(&slab->countdown);
 }
 
 HOT_INLINE void slab_set_countdown(struct slab *slab, uint32_t frees) {
