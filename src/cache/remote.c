@@ -84,9 +84,9 @@ static bool adopt(struct cache *self, struct slab *slab) {
     unsigned cls = load_relaxed(&slab->cls);
     struct depot *depot = &depots[cls];
     lock_acquire(&depot->lock, RANK_CLASS);
-    bool ours = slab->cls == cls && is_adoptable(slab);
+    bool ours = load_relaxed(&slab->cls) == cls && is_adoptable(slab);
     if (ours) {
-        if (slab->owner != 0)
+        if (load_relaxed(&slab->owner) != 0)
             slab_rebuild_summary(slab); /* its thread vanished in a fork, maybe half way */
         depot_adopt_locked(depot, slab, (uintptr_t)self);
     }

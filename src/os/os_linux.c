@@ -64,9 +64,24 @@ void os_init(void) {
         os_page_bytes = page_bytes;
 }
 
+#ifdef SLM_TSAN
+/* The thread sanitizer must learn of a mapping, or it takes what a thread's stack at the same address
+ * saw before for accesses to it. */
+static long system_mmap(void *address, size_t bytes, int protection, int flags) {
+    int saved = errno;
+    void *result = mmap(address, bytes, protection, flags, -1, 0);
+    int error = errno;
+    errno = saved;
+    return result == MAP_FAILED ? -error : (long)result;
+}
+#else
+static long system_mmap(void *address, size_t bytes, int protection, int flags) {
+    return raw_syscall(SYS_mmap, (long)address, (long)bytes, protection, flags, -1, 0);
+}
+#endif
+
 static void *map(size_t bytes, int protection, int flags) {
-    long result = raw_syscall(SYS_mmap, 0, (long)bytes, protection,
-                              MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    long result = system_mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags);
     return syscall_failed(result) ? NULL : (void *)result;
 }
 
@@ -99,9 +114,8 @@ bool os_commit(void *address, size_t bytes) {
 bool os_decommit(void *address, size_t bytes) {
     if (fails_by_schedule(OS_UNMAP))
         return false;
-    return !syscall_failed(raw_syscall(SYS_mmap, (long)address, (long)bytes, PROT_NONE,
-                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-                                       0));
+    return !syscall_failed(system_mmap(
+        address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED));
 }
 
 bool os_unmap(void *address, size_t bytes) {
