@@ -65,8 +65,8 @@ void os_init(void) {
 }
 
 #ifdef SLM_TSAN
-/* The thread sanitizer must learn of a mapping, or it takes what a thread's stack at the same address
- * saw before for accesses to it. */
+/* The thread sanitizer must learn of a mapping, or it takes what a thread's stack at the same
+ * address saw before for accesses to it. */
 static long system_mmap(void *address, size_t bytes, int protection, int flags) {
     int saved = errno;
     void *result = mmap(address, bytes, protection, flags, -1, 0);
