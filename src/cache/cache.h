@@ -6,8 +6,8 @@
  *          gives slabs up: so a slab is queued on its owner's queue or not queued at all.
  *
  *   thread --> cache --> tiny[step]       current slab by size, for the hot path
- *                    --> small[class]     the same for SMALL, by class
- *                    --> bins[class]      current slab, list of partial, list of full slabs
+ *                    --> current[class]   current slab by class
+ *                    --> bins[class]      list of partial, list of full slabs
  *                    --> remote_queue     slabs that got remote frees, each at most once
  *
  * A thread's state is which cache its pointer names:
@@ -17,11 +17,10 @@
  *                shared cache under its lock
  *
  * Invariants:
- *  - a slab with owner == cache is exactly one of: a bin's current, on its partial list, on its
- *    full list, or SLAB_CLAIMED on the way from or to the zone.
- *  - bin.current is never NULL: `cache_no_slab`, which is always full, stands for none.
- *  - for TINY classes, tiny[step] == bins[class_of_step].current; for SMALL classes small[cls -
- *    TINY_CLASSES] is. */
+ *  - a slab with owner == cache is exactly one of: its class's current, on a bin's partial list, on
+ *    its full list, or SLAB_CLAIMED on the way from or to the zone.
+ *  - current[class] is never NULL: `cache_no_slab`, which is always full, stands for none.
+ *  - tiny[step] == current[tiny_class_of_step[step]]. */
 #ifndef SLM_CACHE_CACHE_H
 #define SLM_CACHE_CACHE_H
 
@@ -35,7 +34,6 @@ enum cache_state {
 };
 
 struct bin {
-    struct slab *current;
     struct slab *partial;
     struct slab *full;
     uint64_t frees; /* of this class through this cache, but for those that countdowns still hold */
@@ -43,7 +41,7 @@ struct bin {
 
 struct cache {
     struct slab *tiny[TINY_STEPS];
-    struct slab *small[SMALL_CLASSES];
+    struct slab *current[CLASS_COUNT];
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     struct bin bins[CLASS_COUNT];

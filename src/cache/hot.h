@@ -24,7 +24,7 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
 /* The same for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     size_t cls = small_class_of_step[small_step(bytes)];
-    struct slab *slab = cache_self->small[cls - TINY_CLASSES];
+    struct slab *slab = cache_self->current[cls];
     uint64_t summary = load_own(&slab->summary);
     if (UNLIKELY(summary == 0))
         return false;

@@ -24,11 +24,9 @@ void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t fr
 }
 
 static void install_current(struct cache *cache, unsigned cls, struct slab *slab) {
-    cache->bins[cls].current = slab;
-    if (cls >= TINY_CLASSES) {
-        cache->small[cls - TINY_CLASSES] = slab;
+    cache->current[cls] = slab;
+    if (cls >= TINY_CLASSES)
         return;
-    }
     size_t last = size_classes[cls].slot_bytes >> TINY_STEP_SHIFT;
     size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> TINY_STEP_SHIFT) + 1;
     for (size_t step = first; step <= last; step++)
@@ -105,7 +103,7 @@ static struct slab *make_current(struct cache *cache, struct slab *slab) {
 }
 
 static void retire_current(struct cache *cache, unsigned cls) {
-    struct slab *slab = cache->bins[cls].current;
+    struct slab *slab = cache->current[cls];
     if (slab == &cache_no_slab)
         return;
     install_current(cache, cls, (struct slab *)&cache_no_slab);
@@ -118,8 +116,8 @@ struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
 
     if (load_relaxed(&cache->remote_queue) != NULL)
         cache_drain(cache);
-    if (load_relaxed(&bin->current->summary) != 0)
-        return bin->current;
+    if (load_relaxed(&cache->current[cls]->summary) != 0)
+        return cache->current[cls];
     retire_current(cache, cls);
 
     struct slab *slab = bin->partial;

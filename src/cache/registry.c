@@ -14,8 +14,7 @@ const struct slab cache_no_slab = {.slot_bytes = 1};
 #define EMPTY_CACHE                                                                               \
     {                                                                                             \
         .tiny = {[0 ... TINY_STEPS - 1] = NO_SLAB},                                               \
-        .small = {[0 ... SMALL_CLASSES - 1] = NO_SLAB},                                           \
-        .bins = {[0 ... CLASS_COUNT - 1] = {.current = NO_SLAB} },                                \
+        .current = {[0 ... CLASS_COUNT - 1] = NO_SLAB},                                           \
         .state = CACHE_LIVE                                                                       \
     }
 
@@ -64,10 +63,8 @@ static void leave_thread(struct cache *cache) {
 void cache_clear(struct cache *cache) {
     for (size_t step = 0; step < TINY_STEPS; step++)
         cache->tiny[step] = NO_SLAB;
-    for (unsigned i = 0; i < SMALL_CLASSES; i++)
-        cache->small[i] = NO_SLAB;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        cache->bins[cls].current = NO_SLAB;
+        cache->current[cls] = NO_SLAB;
         cache->bins[cls].partial = cache->bins[cls].full = NULL;
     }
 }
@@ -142,11 +139,11 @@ static void give_up_list(struct cache *cache, struct depot *depot, struct slab *
 static void give_up_class(struct cache *cache, unsigned cls, struct slab **empty) {
     const struct bin *bin = &cache->bins[cls];
     struct depot *depot = &depots[cls];
-    if (bin->current == NO_SLAB && bin->partial == NULL && bin->full == NULL)
+    if (cache->current[cls] == NO_SLAB && bin->partial == NULL && bin->full == NULL)
         return;
     lock_acquire(&depot->lock, RANK_CLASS);
-    if (bin->current != NO_SLAB)
-        give_up(cache, depot, bin->current, empty);
+    if (cache->current[cls] != NO_SLAB)
+        give_up(cache, depot, cache->current[cls], empty);
     give_up_list(cache, depot, bin->partial, empty);
     give_up_list(cache, depot, bin->full, empty);
     lock_release(&depot->lock, RANK_CLASS);
