@@ -10,6 +10,7 @@
 #include "api/export.h"
 #include "base/fatal.h"
 #include "heap/heap.h"
+#include "report/diagnosis.h"
 #include "report/stats.h"
 
 enum { REPORT_BYTES = 8192 };
@@ -22,6 +23,16 @@ void slm_stats_print(int fd) {
     stats_collect(&stats);
     stats_format(&stats, &text);
     text_write(&text, fd);
+}
+
+bool slm_check_heap(int fd) {
+    struct violation violation;
+    TEXT(text, 320);
+    if (heap_verify(&violation))
+        return true;
+    diagnosis_put_violation(&text, &violation);
+    text_write(&text, fd);
+    return false;
 }
 
 int slm_malloc_trim(size_t pad) {

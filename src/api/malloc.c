@@ -117,8 +117,10 @@ void *slm_realloc(void *pointer, size_t size) {
         return no_memory();
     enum fault fault;
     void *resized = heap_realloc(pointer, size, &fault);
-    if (UNLIKELY(fault != FAULT_NONE))
+    if (UNLIKELY(fault != FAULT_NONE)) {
         diagnose_pointer("realloc", pointer, fault);
+        return bad_argument();
+    }
     check_late("realloc");
     return LIKELY(resized != NULL) ? resized : no_memory();
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/syscall.h"
 
@@ -21,10 +22,29 @@ void text_write(const struct text *text, int fd) {
     }
 }
 
+#define SIGNAL_BIT(signal) ((uint64_t)1 << ((signal) - 1))
+
+static uint64_t block_sigpipe(void) {
+    uint64_t mask = SIGNAL_BIT(SIGPIPE);
+    uint64_t before = 0;
+    raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&before, sizeof mask, 0, 0);
+    return before;
+}
+
+void report_line(const struct text *line) {
+    uint64_t mask = SIGNAL_BIT(SIGPIPE);
+    uint64_t pending = 0;
+    struct timespec no_time = {0};
+    uint64_t before = block_sigpipe();
+    raw_syscall(SYS_rt_sigpending, (long)&pending, sizeof pending, 0, 0, 0, 0);
+    text_write(line, 2);
+    if ((pending & mask) == 0) /* what is pending now is ours to swallow */
+        raw_syscall(SYS_rt_sigtimedwait, (long)&mask, 0, (long)&no_time, sizeof mask, 0, 0);
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before, 0, 0);
+}
+
 void fatal_line(const struct text *line) {
-    /* Standard error may be a pipe that nobody reads: that must not be the cause of death. */
-    uint64_t mask = (uint64_t)1 << (SIGPIPE - 1);
-    raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, 0, sizeof mask, 0, 0);
+    block_sigpipe();
     text_write(line, 2);
     abort();
 }

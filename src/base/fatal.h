@@ -10,6 +10,9 @@
 /* Writes the text, as one write(2) where the kernel takes it whole, to a file descriptor. */
 void text_write(const struct text *text, int fd);
 
+/* Writes the line to standard error; that nobody may be reading it there does not kill. */
+COLD void report_line(const struct text *line);
+
 /* Writes the line and raises SIGABRT; a handler that returns or mallocs finds no lock of ours
  * held. Does not return: if SIGABRT is ignored or its handler returns, the default action ends
  * the process. */

@@ -76,3 +76,17 @@ size_t hbitmap_next(const struct hbitmap *map, size_t from) {
     }
     return SIZE_MAX;
 }
+
+/* Untouched zeros beyond the limit are not read: all of level 0 would be megabytes. */
+bool hbitmap_verify(const struct hbitmap *map, size_t limit) {
+    size_t size = limit;
+    for (unsigned level = 0; level + 1 < HBITMAP_LEVELS; level++) {
+        size = (size + 63) / 64;
+        for (size_t index = 0; index < size; index++) {
+            bool named = map->level[level + 1][index / 64] >> (index % 64) & 1;
+            if (named != (map->level[level][index] != 0))
+                return false;
+        }
+    }
+    return limit >= map->size || hbitmap_next(map, limit) == SIZE_MAX;
+}

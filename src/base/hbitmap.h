@@ -35,4 +35,7 @@ size_t hbitmap_lowest(const struct hbitmap *map);
 /* The lowest member >= from, or SIZE_MAX. */
 size_t hbitmap_next(const struct hbitmap *map, size_t from);
 
+/* Whether the invariant holds for members below `limit`, and there are none at or above it. */
+bool hbitmap_verify(const struct hbitmap *map, size_t limit);
+
 #endif

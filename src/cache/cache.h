@@ -24,6 +24,7 @@
 #ifndef SLM_CACHE_CACHE_H
 #define SLM_CACHE_CACHE_H
 
+#include "core/violation.h"
 #include "os/lock.h"
 #include "slab/slab.h"
 
@@ -55,6 +56,9 @@ struct cache {
     struct cache *pool_next;   /* CACHE_UNUSED */
     struct cache *thread_next; /* CACHE_LIVE: others in the bucket of `thread` */
     uintptr_t thread;          /* thread_id() of the cache's thread */
+    size_t verify_slabs;       /* scratch of heap/verify.c: slabs that name this cache as owner, */
+    size_t verify_pending;     /* those of them that are pending, */
+    size_t verify_words;       /* words that their summaries do not agree with */
 } CACHE_ALIGNED;
 
 extern const struct slab cache_no_slab;
@@ -87,6 +91,9 @@ void cache_countdown_over(struct cache *cache, struct slab *slab);
 
 /* Puts an owned slab, on no list, where its free slots say; used after adoption. */
 void cache_settle(struct cache *cache, struct slab *slab);
+
+/* Frees that make a full slab worth allocating from again. */
+unsigned cache_relink_mark(const struct slab *slab);
 
 /* Moves what the slab's countdown has counted into the class's statistics and sets it anew. */
 void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees);
@@ -126,6 +133,18 @@ void cache_release_all(void);
 
 /* In a forked child, before the release: all caches but `self` and the shared one have vanished. */
 void cache_mark_vanished(struct cache *self);
+
+/* Verifies the lists of caches and threads. The caller holds the registry's lock. */
+bool cache_verify_registry(struct violation *violation);
+
+/* --- verify.c: the caller holds all locks ----------------------------------------------------- */
+
+/* A cache that nobody is using, whose `verify_` fields are filled: its lists hold all of its slabs,
+ * each where it belongs. */
+bool cache_verify_still(const struct cache *cache, struct violation *violation);
+
+/* A cache that has no thread: it is empty. */
+bool cache_verify_unused(const struct cache *cache, struct violation *violation);
 
 /* --- rescue.c: slabs of vanished caches ------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
 #include "slab/depot.h"
 #include "slab/zone.h"
 
-static unsigned relink_mark(const struct slab *slab) {
+unsigned cache_relink_mark(const struct slab *slab) {
     unsigned mark = (unsigned)slab->slots / RELINK_FRACTION;
     return SLM_TORTURE || mark == 0 ? 1 : mark;
 }
@@ -61,7 +61,7 @@ static bool release(struct cache *cache, struct slab *slab) {
 void cache_settle(struct cache *cache, struct slab *slab) {
     struct bin *bin = &cache->bins[slab->cls];
     unsigned free_slots = slab_count_free(slab);
-    unsigned mark = relink_mark(slab);
+    unsigned mark = cache_relink_mark(slab);
     if (free_slots == slab->slots) {
         /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
          * no dearer to get than a few of its slots are to use, and every class can use it. */
@@ -97,7 +97,7 @@ void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
 
 static struct slab *make_current(struct cache *cache, struct slab *slab) {
     cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
-    store_relaxed(&slab->state, SLAB_CURRENT);
+    store_release(&slab->state, SLAB_CURRENT); /* a walk may look: the slab has its shape by now */
     install_current(cache, slab->cls, slab);
     return slab;
 }
@@ -107,7 +107,7 @@ static void retire_current(struct cache *cache, unsigned cls) {
     if (slab == &cache_no_slab)
         return;
     install_current(cache, cls, (struct slab *)&cache_no_slab);
-    cache_restart_countdown(cache, slab, relink_mark(slab));
+    cache_restart_countdown(cache, slab, cache_relink_mark(slab));
     list_as(cache, slab, SLAB_FULL);
 }
 

@@ -217,3 +217,37 @@ void cache_mark_vanished(struct cache *self) {
     cache_rescue_restart();
     cache_walk(mark_vanished, self);
 }
+
+static bool verify_buckets(size_t *live, size_t limit, struct violation *violation) {
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const struct cache *c = registry.by_thread[i]; c != NULL; c = c->thread_next) {
+            MUST_HOLD(*live <= limit, "the caches by thread are linked in a circle", c);
+            MUST_HOLD(bucket_of(c->thread) == &registry.by_thread[i],
+                      "a cache is listed under another thread", c);
+            MUST_HOLD(c->state == CACHE_LIVE || c->state == CACHE_VANISHED,
+                      "an unused cache is listed under a thread", c);
+            *live += 1;
+        }
+    }
+    return true;
+}
+
+bool cache_verify_registry(struct violation *violation) {
+    size_t all = 0;
+    size_t in_use = 0;
+    size_t listed = 0;
+    size_t pooled = 0;
+    for (const struct cache *c = registry.all; c != NULL; c = c->all_next) {
+        all++;
+        in_use += c->state != CACHE_UNUSED;
+    }
+    if (!verify_buckets(&listed, all, violation))
+        return false;
+    for (const struct cache *c = registry.pool; c != NULL; c = c->pool_next) {
+        MUST_HOLD(++pooled <= all, "the pool of caches is linked in a circle", c);
+        MUST_EQUAL(c->state, CACHE_UNUSED, "a cache in the pool is in use", c);
+    }
+    MUST_EQUAL(listed, in_use, "a cache in use is not listed under its thread", &registry);
+    MUST_EQUAL(pooled + in_use, all, "an unused cache is not in the pool", &registry);
+    return true;
+}

@@ -12,6 +12,7 @@
 
 /* X(name, default, "values", "help"): a value is the index of its word in the list of values. */
 #define SLM_OPTIONS(X)                                                                            \
+    X(on_error, 0, "abort|report|ignore", "what happens after a bad free or a like fault")        \
     X(stats, 0, "none|exit", "print what the heap did to standard error when the process exits")
 
 enum option {
@@ -21,6 +22,7 @@ enum option {
         OPTION_COUNT
 };
 
+enum { ON_ERROR_ABORT, ON_ERROR_REPORT, ON_ERROR_IGNORE };
 enum { STATS_NONE, STATS_EXIT };
 
 unsigned option_get(enum option option);

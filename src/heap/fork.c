@@ -35,20 +35,28 @@ static void for_each_shared_lock(void (*act)(struct lock *lock, enum lock_rank r
 static void acquire(struct lock *lock, enum lock_rank rank) { lock_acquire(lock, rank); }
 static void release(struct lock *lock, enum lock_rank rank) { lock_release(lock, rank); }
 
-static void prepare(void) {
-    if (_IO_list_lock != NULL)
-        _IO_list_lock();
+void heap_lock_all(void) {
     acquire(heap_shared_lock(), RANK_SHARED_CACHE);
     cache_acquire_all();
     for_each_shared_lock(acquire);
+}
+
+void heap_unlock_all(void) {
+    for_each_shared_lock(release);
+    cache_release_all();
+    release(heap_shared_lock(), RANK_SHARED_CACHE);
+}
+
+static void prepare(void) {
+    if (_IO_list_lock != NULL)
+        _IO_list_lock();
+    heap_lock_all();
     lock_set_forking(thread_id());
 }
 
 static void release_all(void) {
     lock_set_forking(0);
-    for_each_shared_lock(release);
-    cache_release_all();
-    release(heap_shared_lock(), RANK_SHARED_CACHE);
+    heap_unlock_all();
 }
 
 static void in_parent(void) {

@@ -41,15 +41,27 @@ size_t heap_trim(void);
 /* Does what the first allocation would do; may be called at any time, or never. */
 void heap_set_up(void);
 
+bool heap_is_set_up(void);
+
 /* The calling thread's cache, made if need be; a thread that can have none gets the shared one,
  * locked. NULL: the heap could not be set up. */
 struct cache *heap_borrow_cache(void);
 void heap_return_cache(struct cache *cache);
 struct lock *heap_shared_lock(void);
 
+/* --- verify.c --------------------------------------------------------------------------------- */
+
+/* Verifies every invariant of the heap, with all locks held meanwhile; other threads may allocate
+ * and free as long as they need none. The first violation is described. */
+bool heap_verify(struct violation *violation);
+
 /* --- fork.c ----------------------------------------------------------------------------------- */
 
 /* Registers the fork handlers; called once. */
 void heap_register_fork(void);
+
+/* All locks there are, in the order of their ranks. */
+void heap_lock_all(void);
+void heap_unlock_all(void);
 
 #endif

@@ -121,4 +121,6 @@ void heap_set_up(void) {
         heap_return_cache(cache);
 }
 
+bool heap_is_set_up(void) { return load_acquire(&init_state) == DONE; }
+
 struct lock *heap_shared_lock(void) { return &shared_lock; }

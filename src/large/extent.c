@@ -265,3 +265,93 @@ struct extent *extent_find(uintptr_t address) {
     uintptr_t start = load_relaxed(&extent->address);
     return address - start < load_relaxed(&extent->bytes) ? extent : NULL;
 }
+
+/* --- verification ----------------------------------------------------------------------------- */
+
+static bool verify_entry(const struct extent *extent, uintptr_t entry, uintptr_t *end,
+                         struct violation *violation) {
+    uintptr_t last = extent->address + extent->bytes - os_page_bytes;
+    uintptr_t next = entry + 1;
+    MUST_EQUAL(extent->address, entry, "the page map names an extent that starts elsewhere", entry);
+    MUST_HOLD(extent->bytes > 0 && extent->bytes % os_page_bytes == 0,
+              "an extent is not of whole pages", entry);
+    MUST_HOLD(entry >= *end, "two extents overlap", entry);
+    MUST_HOLD(extent->state == EXTENT_LIVE || extent->state == EXTENT_FREE,
+              "an extent is neither live nor free", entry);
+    MUST_HOLD(extent->state == EXTENT_FREE || extent->used_bytes <= extent->bytes,
+              "a block is longer than its extent", entry);
+    if (last != entry) {
+        next = entry + os_page_bytes;
+        MUST_HOLD(pagemap_above(&next) == extent && next == last,
+                  "an extent's last page is not in the page map", entry);
+    }
+    *end = last + os_page_bytes;
+    return true;
+}
+
+static bool verify_map(size_t *live_count, size_t *live_bytes, struct violation *violation) {
+    uintptr_t end = 0;
+    uintptr_t free_end = 0;
+    size_t free_count = 0;
+    struct extent *extent;
+    for (uintptr_t entry = 0; (extent = pagemap_above(&entry)) != NULL; entry = end) {
+        if (!verify_entry(extent, entry, &end, violation))
+            return false;
+        if (extent->state == EXTENT_LIVE) {
+            ++*live_count;
+            *live_bytes += extent->bytes;
+            continue;
+        }
+        free_count++;
+        MUST_HOLD(free_end != entry, "two free extents touch", entry);
+        free_end = end;
+    }
+    MUST_EQUAL(cache.count, free_count, "free extents are counted wrongly", &cache);
+    return true;
+}
+
+static bool verify_bins(struct violation *violation) {
+    size_t count = 0;
+    for (unsigned bin = 0; bin < BINS; bin++) {
+        const struct extent *before = NULL;
+        bool named = cache.nonempty[bin / 64] >> (bin % 64) & 1;
+        MUST_EQUAL(named, cache.bins[bin] != NULL, "a bin is empty, or not, wrongly", bin);
+        for (const struct extent *e = cache.bins[bin]; e != NULL; e = e->bin_next) {
+            MUST_HOLD(count++ < cache.count, "a bin is linked in a circle", e->address);
+            MUST_EQUAL(e->state, EXTENT_FREE, "an extent in a bin is not free", e->address);
+            MUST_EQUAL(bin_below(e->bytes), bin, "an extent is in another size's bin", e->address);
+            MUST_HOLD(e->bin_prev == before, "a bin is linked wrongly", e->address);
+            before = e;
+        }
+    }
+    MUST_EQUAL(count, cache.count, "the bins hold another number of extents", &cache);
+    return true;
+}
+
+static bool verify_ages(struct violation *violation) {
+    size_t count = 0;
+    size_t bytes = 0;
+    const struct extent *before = NULL;
+    for (const struct extent *e = cache.oldest; e != NULL; e = e->newer) {
+        MUST_HOLD(count++ < cache.count, "the extents by age are linked in a circle", e->address);
+        MUST_EQUAL(e->state, EXTENT_FREE, "an extent among the free is not free", e->address);
+        MUST_HOLD(e->older == before, "the extents by age are linked wrongly", e->address);
+        bytes += e->bytes;
+        before = e;
+    }
+    MUST_HOLD(cache.newest == before, "the newest free extent is not the last", &cache);
+    MUST_EQUAL(cache.count, count, "the extents by age are another number", &cache);
+    MUST_EQUAL(cache.bytes, bytes, "the bytes of free extents are counted wrongly", &cache);
+    return true;
+}
+
+bool extent_verify(size_t *live_count, size_t *live_bytes, struct violation *violation) {
+    size_t pooled = 0;
+    for (const struct extent *e = cache.pool; e != NULL; e = e->bin_next) {
+        MUST_HOLD(pooled++ < cache.pool_count, "the pool of descriptors is linked in a circle", e);
+        MUST_EQUAL(e->state, EXTENT_UNUSED, "a descriptor in the pool is in use", e);
+    }
+    MUST_EQUAL(cache.pool_count, pooled, "the pool of descriptors is counted wrongly", &cache);
+    return verify_bins(violation) && verify_ages(violation) &&
+           verify_map(live_count, live_bytes, violation);
+}

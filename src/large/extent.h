@@ -12,6 +12,7 @@
 #ifndef SLM_LARGE_EXTENT_H
 #define SLM_LARGE_EXTENT_H
 
+#include "core/violation.h"
 #include "os/lock.h"
 
 enum extent_state {
@@ -67,6 +68,9 @@ void extent_show(struct extent *extent, uintptr_t address, size_t bytes);
 
 /* The extent that `address` lies in, whatever its state, or NULL. Takes no lock, is not fast. */
 struct extent *extent_find(uintptr_t address);
+
+/* Verifies the invariants above; adds up the live extents. */
+bool extent_verify(size_t *live_count, size_t *live_bytes, struct violation *violation);
 
 size_t extent_free_bytes(void);
 size_t extent_free_count(void);

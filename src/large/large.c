@@ -304,3 +304,13 @@ void large_stats(struct large_stats *stats) {
     stats->cached_count = extent_free_count();
     leave_lock();
 }
+
+bool large_verify(struct violation *violation) {
+    size_t count = 0;
+    size_t bytes = 0;
+    if (!extent_verify(&count, &bytes, violation))
+        return false;
+    MUST_EQUAL(large.stats.live_count, count, "live LARGE blocks are counted wrongly", &large);
+    MUST_EQUAL(large.stats.live_bytes, bytes, "bytes of LARGE blocks are counted wrongly", &large);
+    return true;
+}

@@ -8,6 +8,7 @@
 #define SLM_LARGE_LARGE_H
 
 #include "core/fault.h"
+#include "core/violation.h"
 #include "os/lock.h"
 
 struct large_stats {
@@ -35,6 +36,9 @@ enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes);
 
 /* Gives the whole cache back to the system; returns the bytes. */
 size_t large_purge(void);
+
+/* With the lock held: verifies extents, lists and counters. */
+bool large_verify(struct violation *violation);
 
 void large_stats(struct large_stats *stats);
 struct lock *large_lock(void);

@@ -106,25 +106,44 @@ void pagemap_set(uintptr_t address, struct extent *extent) {
     store_release(&leaf_of(page)->extents[leaf_index(page)], extent);
 }
 
+/* The entry of a page, and how many pages from a multiple of as many have none at all if it has
+ * none.
+ */
+static struct extent *look(uintptr_t page, uintptr_t *span) {
+    struct middle *middle = load_acquire(&root[root_index(page)]);
+    *span = (uintptr_t)1 << (LEAF_BITS + MIDDLE_BITS);
+    if (middle == NULL)
+        return NULL;
+    struct leaf *leaf = load_acquire(&middle->leaves[middle_index(page)]);
+    *span = leaf == NULL ? (uintptr_t)1 << LEAF_BITS : 1;
+    return leaf != NULL ? load_acquire(&leaf->extents[leaf_index(page)]) : NULL;
+}
+
 struct extent *pagemap_below(uintptr_t address) {
     if (address >> ADDRESS_BITS != 0)
         return NULL;
     uintptr_t page = address >> PAGE_SHIFT;
+    uintptr_t span;
     for (;;) {
-        struct middle *middle = load_acquire(&root[root_index(page)]);
-        struct leaf *leaf =
-            middle != NULL ? load_acquire(&middle->leaves[middle_index(page)]) : NULL;
-        uintptr_t step = middle == NULL ? (uintptr_t)1 << (LEAF_BITS + MIDDLE_BITS)
-                         : leaf == NULL ? (uintptr_t)1 << LEAF_BITS
-                                        : 1;
-        if (leaf != NULL) {
-            struct extent *extent = load_acquire(&leaf->extents[leaf_index(page)]);
-            if (extent != NULL)
-                return extent;
-        }
-        page = round_down(page, step);
+        struct extent *extent = look(page, &span);
+        if (extent != NULL)
+            return extent;
+        page = round_down(page, span);
         if (page == 0)
             return NULL;
         page--;
     }
+}
+
+struct extent *pagemap_above(uintptr_t *address) {
+    uintptr_t span;
+    for (uintptr_t page = *address >> PAGE_SHIFT; page >> (ADDRESS_BITS - PAGE_SHIFT) == 0;
+         page = round_down(page, span) + span) {
+        struct extent *extent = look(page, &span);
+        if (extent != NULL) {
+            *address = page << PAGE_SHIFT;
+            return extent;
+        }
+    }
+    return NULL;
 }

@@ -38,4 +38,8 @@ void pagemap_set(uintptr_t address, struct extent *extent);
 /* The extent with an entry at the highest page at or below that of `address`, or NULL. */
 struct extent *pagemap_below(uintptr_t address);
 
+/* The extent with an entry at the lowest page at or above that of `*address`, which becomes that
+ * page's address, or NULL. */
+struct extent *pagemap_above(uintptr_t *address);
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fatal.h"
+#include "core/options.h"
 #include "large/large.h"
 #include "slab/zone.h"
 
@@ -76,24 +77,53 @@ static void explain_large(struct text *line, uintptr_t address) {
     }
 }
 
+static uint64_t faults;
+
+uint64_t diagnosis_count(void) { return load_relaxed(&faults); }
+
+/* Counts a fault; true: it is to be told. */
+static bool is_told(void) {
+    fetch_add_relaxed(&faults, 1);
+    return option_get(OPTION_on_error) != ON_ERROR_IGNORE;
+}
+
+static void tell(const struct text *line) {
+    if (option_get(OPTION_on_error) == ON_ERROR_ABORT)
+        fatal_line(line);
+    report_line(line);
+}
+
 void diagnose_pointer(const char *call, const void *pointer, enum fault fault) {
     TEXT(line, 320);
     uintptr_t address = (uintptr_t)pointer;
     const struct slab *slab = zone_find(address);
+    if (!is_told())
+        return;
     text_format(&line, "slabmalloc: %s: %s(%p): ", verdict(call, fault), call, (void *)address);
     if (slab != NULL)
         explain_slab(&line, slab, address, fault);
     else
         explain_large(&line, address);
     text_format(&line, "\n");
-    fatal_line(&line);
+    tell(&line);
 }
 
 void diagnose_late(const char *call, struct slab *slab, size_t slot) {
     TEXT(line, 320);
+    if (!is_told())
+        return;
     text_format(&line, "slabmalloc: double free: two threads freed %p: ",
                 slab_slot_address(slab, slot));
     put_slot(&line, slab, slot);
     text_format(&line, "; found by %s\n", call);
-    fatal_line(&line);
+    tell(&line);
+}
+
+void diagnosis_put_violation(struct text *text, const struct violation *violation) {
+    text_format(text, "slabmalloc: broken heap: %s, at %p", violation->what,
+                (void *)violation->where);
+    if (violation->details[0] != violation->details[1])
+        text_format(text, " (%zx, expected %zx)", (size_t)violation->details[0],
+                    (size_t)violation->details[1]);
+    text_format(text, "\n");
 }

@@ -1,18 +1,26 @@
-/* Purpose: says what is wrong with a pointer that a program gave back, and ends the process.
- * Owns:    nothing.
+/* Purpose: says what is wrong with a pointer that a program gave back, or with the heap itself, and
+ *          does what the option on_error says: end the process, go on, or go on in silence.
+ * Owns:    the number of faults so far.
  * Locking: takes no lock, allocates nothing. */
 #ifndef SLM_REPORT_DIAGNOSIS_H
 #define SLM_REPORT_DIAGNOSIS_H
 
+#include "base/format.h"
 #include "core/fault.h"
+#include "core/violation.h"
 #include "slab/slab.h"
 
-/* One line about `call`(`pointer`), and abort(). */
-COLD __attribute__((noreturn)) void diagnose_pointer(const char *call, const void *pointer,
-                                                     enum fault fault);
+/* One line about `call`(`pointer`); returns if the program is to go on, and the call to do nothing.
+ */
+COLD void diagnose_pointer(const char *call, const void *pointer, enum fault fault);
 
 /* The same for a slot that two threads freed at once, found later by `call`. */
-COLD __attribute__((noreturn)) void diagnose_late(const char *call, struct slab *slab,
-                                                  size_t slot);
+COLD void diagnose_late(const char *call, struct slab *slab, size_t slot);
+
+/* Faults told or passed over so far. */
+uint64_t diagnosis_count(void);
+
+/* Appends a line about a broken heap. */
+COLD void diagnosis_put_violation(struct text *text, const struct violation *violation);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cache/cache.h"
 #include "large/large.h"
 #include "os/metadata.h"
+#include "report/diagnosis.h"
 #include "slab/zone.h"
 
 _Static_assert(SLM_CLASS_COUNT == CLASS_COUNT, "the public header counts the classes");
@@ -83,6 +84,7 @@ void stats_collect(struct slm_stats *stats) {
         .unmappings = large.unmappings,
     };
     stats->metadata_bytes += metadata_bytes();
+    stats->faults = diagnosis_count();
 }
 
 /* Bytes with a unit, four digits at most: "640 KiB". */

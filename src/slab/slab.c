@@ -19,9 +19,9 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     if (slots % 64 != 0)
         store_relaxed(&slab->bits[words - 1], UINT64_MAX >> (64 - slots % 64));
     store_relaxed(&slab->summary, UINT64_MAX >> (64 - words));
-    slab->base = memory + start;
-    slab->magic = c->magic;
-    slab->slot_bytes = c->slot_bytes;
+    store_relaxed(&slab->base, memory + start);
+    store_relaxed(&slab->magic, c->magic);
+    store_relaxed(&slab->slot_bytes, c->slot_bytes);
     store_relaxed(&slab->slots, slots);
     store_relaxed(&slab->cls, (uint8_t)cls);
     slab->fresh_from = is_zero ? 0 : (uint32_t)slots;

@@ -166,6 +166,7 @@ static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t be
         number++;
     }
     zone->dirty -= number - *start;
+    zone->purging += number - *start;
     return number - *start;
 }
 
@@ -182,6 +183,7 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
         bool done = os_purge((void *)(range->base + (start << shift)), length << shift);
         lock_acquire(&zone->lock, RANK_ZONE);
         zone->purges++;
+        zone->purging -= length;
         for (size_t number = start; number < start + length; number++) {
             struct slab *slab = slab_header(range->base, number);
             slab->is_zero = done;

@@ -40,6 +40,7 @@ struct zone {
     size_t used;          /* slabs not empty */
     size_t used_peak;
     size_t dirty;         /* empty slabs that still hold memory */
+    size_t purging;       /* empty slabs that a purge has in hand */
     uint64_t next_purge_ms;
     uint64_t purges; /* system calls that gave memory back */
     struct range ranges[RANGES_MAX];

@@ -14,7 +14,19 @@ static void parse(const char *string, const char *complaints) {
               "\"%s\" says \"%.*s\", not \"%s\"", string, (int)text.used, text.bytes, complaints);
 }
 
-Test(options, have_defaults) { EXPECT_EQ(option_get(OPTION_stats), STATS_NONE); }
+Test(options, have_defaults) {
+    EXPECT_EQ(option_get(OPTION_stats), STATS_NONE);
+    EXPECT_EQ(option_get(OPTION_on_error), ON_ERROR_ABORT);
+}
+
+Test(options, each_value_has_its_word) {
+    parse("on_error=report", "");
+    EXPECT_EQ(option_get(OPTION_on_error), ON_ERROR_REPORT);
+    parse("on_error=ignore", "");
+    EXPECT_EQ(option_get(OPTION_on_error), ON_ERROR_IGNORE);
+    parse("on_error=abort", "");
+    EXPECT_EQ(option_get(OPTION_on_error), ON_ERROR_ABORT);
+}
 
 Test(options, a_valid_value_is_set) {
     parse("stats=exit", "");
@@ -84,6 +96,7 @@ Test(options, help_names_every_option_on_a_line) {
     for (size_t i = 0; i < text.used; i++)
         lines += text.bytes[i] == '\n';
     EXPECT_EQ(lines, OPTION_COUNT);
-    EXPECT(memmem(text.bytes, text.used, "stats", 5) == text.bytes);
+    EXPECT(memmem(text.bytes, text.used, "on_error", 8) == text.bytes);
+    EXPECT(memmem(text.bytes, text.used, "\nstats", 6) != NULL);
     EXPECT(memmem(text.bytes, text.used, "none|exit", 9) != NULL);
 }

@@ -1,0 +1,100 @@
+/* Purpose: verifies the invariants of cache.h.
+ * Locking: the caller holds every lock there is. The caches of other threads may be in use all the
+ *          same: of what their threads alone write, only that is verified which holds at every
+ *          instant. A cache is "still" if nobody is using it: the caller's own and the shared
+ *          one. */
+#include "cache/cache.h"
+
+#include "slab/verify.h"
+#include "slab/zone.h"
+
+static bool is_empty(const struct cache *cache) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        if (cache->current[cls] != &cache_no_slab || cache->bins[cls].partial != NULL ||
+            cache->bins[cls].full != NULL)
+            return false;
+    for (size_t step = 0; step < TINY_STEPS; step++)
+        if (cache->tiny[step] != &cache_no_slab)
+            return false;
+    return cache->remote_queue == NULL;
+}
+
+/* The countdown of a listed slab is over when it should be; see refill.c. */
+static bool verify_countdown(const struct slab *slab, struct violation *violation) {
+    unsigned free_slots = slab_count_free(slab);
+    uintptr_t expected = COUNTDOWN_NEVER;
+    if (slab->state == SLAB_FULL)
+        expected = cache_relink_mark(slab) - free_slots;
+    else if (slab->state == SLAB_PARTIAL && free_slots < slab->slots)
+        expected = slab->slots - free_slots;
+    if (slab->state == SLAB_CURRENT)
+        MUST_HOLD(slab->countdown > 0, "a current slab's countdown is over",
+                  zone_slab_memory(slab));
+    else
+        MUST_EQUAL(slab->countdown, expected, "a slab's countdown is wrong",
+                   zone_slab_memory(slab));
+    return true;
+}
+
+static bool verify_member(const struct cache *cache, const struct slab *slab, unsigned cls,
+                          enum slab_state state, struct violation *violation) {
+    uintptr_t memory = zone_slab_memory(slab);
+    MUST_EQUAL(owner_cache(slab->owner), cache, "a slab on a cache's list is another's", memory);
+    MUST_EQUAL(slab->cls, cls, "a slab is listed under another class", memory);
+    MUST_EQUAL(slab->state, state, "a slab's state is not the list that it is on", memory);
+    return verify_countdown(slab, violation);
+}
+
+static bool verify_list(const struct cache *cache, const struct slab *head, unsigned cls,
+                        enum slab_state state, size_t *listed, struct violation *violation) {
+    const struct slab *before = NULL;
+    for (const struct slab *slab = head; slab != NULL; slab = slab->next) {
+        MUST_HOLD(++*listed <= cache->verify_slabs, "a cache lists slabs that are not its own",
+                  cache);
+        MUST_HOLD(slab->prev == before, "a cache's list is linked wrongly", zone_slab_memory(slab));
+        if (!verify_member(cache, slab, cls, state, violation))
+            return false;
+        before = slab;
+    }
+    return true;
+}
+
+static bool verify_queue(const struct cache *cache, struct violation *violation) {
+    size_t queued = 0;
+    for (const struct slab *slab = load_acquire(&cache->remote_queue); slab != NULL;
+         slab = slab->queue_next) {
+        MUST_HOLD(++queued <= cache->verify_pending, "a slab is queued twice, or not as pending",
+                  zone_slab_memory(slab));
+        MUST_EQUAL(load_relaxed(&slab->owner), (uintptr_t)cache | OWNER_PENDING,
+                   "a queued slab is not marked as pending", zone_slab_memory(slab));
+    }
+    MUST_EQUAL(cache->verify_pending, queued, "a slab with remote frees is not queued", cache);
+    return true;
+}
+
+bool cache_verify_still(const struct cache *cache, struct violation *violation) {
+    size_t listed = 0;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        const struct slab *current = cache->current[cls];
+        if (current != &cache_no_slab) {
+            listed++;
+            if (!verify_member(cache, current, cls, SLAB_CURRENT, violation))
+                return false;
+        }
+        const struct bin *bin = &cache->bins[cls];
+        if (!verify_list(cache, bin->partial, cls, SLAB_PARTIAL, &listed, violation) ||
+            !verify_list(cache, bin->full, cls, SLAB_FULL, &listed, violation))
+            return false;
+    }
+    MUST_EQUAL(listed, cache->verify_slabs, "a cache has lost a slab", cache);
+    for (size_t step = 0; step < TINY_STEPS; step++)
+        MUST_HOLD(cache->tiny[step] == cache->current[tiny_class_of_step[step]],
+                  "the current slab of a size is not that of its class", cache);
+    return verify_queue(cache, violation);
+}
+
+bool cache_verify_unused(const struct cache *cache, struct violation *violation) {
+    MUST_HOLD(is_empty(cache), "a cache without a thread is not empty", cache);
+    MUST_EQUAL(cache->verify_slabs, 0, "a slab's owner is a cache without a thread", cache);
+    return true;
+}
