@@ -110,7 +110,7 @@ void *slm_realloc(void *pointer, size_t size) {
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
         if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
-            malloc_free_slow(pointer, "realloc to free");
+            malloc_free_slow(pointer, "free by realloc");
         return NULL;
     }
     if (UNLIKELY(is_too_large(size)))

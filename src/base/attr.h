@@ -16,7 +16,8 @@
  * could be another library's is addressed by one more instruction. */
 #define HIDDEN __attribute__((visibility("hidden")))
 #define UNUSED __attribute__((unused))
-#define CACHE_ALIGNED __attribute__((aligned(64)))
+#define CACHE_LINE 64
+#define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))
 
 #define SLM_EXPORT __attribute__((visibility("default")))
 #define SLM_ALIAS(target) __attribute__((alias(#target), visibility("default")))

@@ -150,9 +150,9 @@ bool cache_verify_unused(const struct cache *cache, struct violation *violation)
 
 extern uint8_t cache_rescue_pending;
 
-/* Looks at some more slabs and hands those of vanished caches to the depots and zones. False: there
- * are none left to look at. */
-bool cache_rescue_some(void);
+/* Looks at some more slabs and hands those of vanished caches to the depots and zones. `self`
+ * reports what is found wrong with them. False: there are none left to look at. */
+bool cache_rescue_some(struct cache *self);
 void cache_rescue_restart(void);
 
 #endif

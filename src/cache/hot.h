@@ -53,7 +53,7 @@ HOT_INLINE bool hot_free_tiny(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - zone_map.tiny_base;
     return LIKELY(offset < zone_map.tiny_span) &&
-           hot_free_in(slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT), address,
+           hot_free_in(slab_header(zone_map.tiny_headers, offset >> TINY_SLAB_SHIFT), address,
                        ZONE_TINY);
 }
 
@@ -61,7 +61,7 @@ HOT_INLINE bool hot_free_small(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - zone_map.small_base;
     return LIKELY(offset < zone_map.small_span) &&
-           hot_free_in(slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT), address,
+           hot_free_in(slab_header(zone_map.small_headers, offset >> SMALL_SLAB_SHIFT), address,
                        ZONE_SMALL);
 }
 

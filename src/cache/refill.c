@@ -126,7 +126,8 @@ struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
         return make_current(cache, slab);
     }
     slab = depot_take(cls, (uintptr_t)cache);
-    while (slab == NULL && UNLIKELY(load_relaxed(&cache_rescue_pending)) && cache_rescue_some())
+    while (slab == NULL && UNLIKELY(load_relaxed(&cache_rescue_pending)) &&
+           cache_rescue_some(cache))
         slab = depot_take(cls, (uintptr_t)cache);
     if (slab == NULL && may_grow)
         slab = zone_acquire(cls, (uintptr_t)cache);

@@ -21,7 +21,16 @@ static bool is_vanished(uintptr_t owner) {
            load_relaxed(&owner_cache(owner)->state) == CACHE_VANISHED;
 }
 
-static void rescue(struct slab *slab) {
+/* A double free that only the merge could find is for this thread to report. */
+static void take_over_late(struct cache *self, struct cache *owner) {
+    if (LIKELY(owner->late_slab == NULL))
+        return;
+    self->late_slot = owner->late_slot;
+    store_relaxed(&self->late_slab, owner->late_slab);
+    owner->late_slab = NULL;
+}
+
+static void rescue(struct cache *self, struct slab *slab) {
     if (!is_vanished(load_relaxed(&slab->owner)))
         return;
     if (load_relaxed(&slab->state) == SLAB_CLAIMED) {
@@ -35,6 +44,7 @@ static void rescue(struct slab *slab) {
         struct cache *owner = owner_cache(load_relaxed(&slab->owner));
         slab_rebuild_summary(slab);
         cache_merge(owner, slab);
+        take_over_late(self, owner);
         cache_restart_countdown(owner, slab, COUNTDOWN_NEVER);
         slab->next = slab->prev = NULL;
         empty = slab_count_free(slab) == slab->slots;
@@ -64,7 +74,7 @@ static size_t advance(struct range **range, size_t *first) {
         } else {
             *range = &zones[kind].ranges[index];
             uint32_t fresh = load_acquire(&(*range)->fresh);
-            *first = number < (*range)->first ? (*range)->first : number;
+            *first = number;
             if (*first < fresh) {
                 count = fresh - *first < SLABS_A_STEP ? fresh - *first : SLABS_A_STEP;
                 next = (at & ~(uint64_t)UINT32_MAX) | (*first + count);
@@ -80,12 +90,12 @@ static size_t advance(struct range **range, size_t *first) {
     }
 }
 
-bool cache_rescue_some(void) {
+bool cache_rescue_some(struct cache *self) {
     struct range *range;
     size_t first;
     size_t count = advance(&range, &first);
     for (size_t number = first; count > 0 && number < first + count; number++)
-        rescue(slab_header(range->base, number));
+        rescue(self, range_slab(range, number));
     if (count == 0)
         store_relaxed(&cache_rescue_pending, 0);
     return count > 0;

@@ -1,6 +1,7 @@
 /* Purpose: options.h. */
 #include "core/options.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/atomic.h"
@@ -38,9 +39,12 @@ static int is_word(struct word word, const char *string, size_t length) {
     return word.length == length && memcmp(word.start, string, length) == 0;
 }
 
+/* Without control characters, which could forge lines or drive a terminal. */
 static void put_word(struct text *text, struct word word) {
-    for (size_t i = 0; i < word.length; i++)
-        text_format(text, "%c", word.start[i]);
+    for (size_t i = 0; i < word.length; i++) {
+        bool control = (unsigned char)word.start[i] < ' ' || word.start[i] == 0x7f;
+        text_format(text, "%c", control ? '?' : word.start[i]);
+    }
 }
 
 /* The index of `value` in "a|b|c", or -1. */

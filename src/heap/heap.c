@@ -66,9 +66,8 @@ static void *malloc_class(unsigned cls, bool *is_zero) {
 /* LARGE needs the heap set up, but no cache of the thread's. */
 static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
-    if (UNLIKELY(cache == NULL))
-        return NULL;
-    heap_return_cache(cache);
+    if (LIKELY(cache != NULL)) /* without memory for slabs, a mapping may still be had */
+        heap_return_cache(cache);
     void *pointer = large_alloc(bytes, alignment, is_zero);
     if (UNLIKELY(pointer == NULL)) {
         reclaim();

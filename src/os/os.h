@@ -26,9 +26,8 @@ void *os_reserve(size_t bytes);
 /* Zeroed memory, charged when touched. NULL on failure. */
 void *os_map(size_t bytes);
 
-/* Makes reserved pages readable (as zeros; no charge) or writable (charged where the system
- * accounts strictly). The pages keep their contents. */
-bool os_allow_read(void *address, size_t bytes);
+/* Makes reserved pages writable (charged where the system accounts strictly). The pages keep their
+ * contents. */
 bool os_commit(void *address, size_t bytes);
 
 /* Back to what os_reserve gave: memory, contents and charge are given up, the addresses stay. */

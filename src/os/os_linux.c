@@ -103,10 +103,6 @@ static bool protect(void *address, size_t bytes, int protection) {
         raw_syscall(SYS_mprotect, (long)address, (long)bytes, protection, 0, 0, 0));
 }
 
-bool os_allow_read(void *address, size_t bytes) {
-    return !fails_by_schedule(OS_COMMIT) && protect(address, bytes, PROT_READ);
-}
-
 bool os_commit(void *address, size_t bytes) {
     return !fails_by_schedule(OS_COMMIT) && protect(address, bytes, PROT_READ | PROT_WRITE);
 }
@@ -129,20 +125,25 @@ static bool drop(void *address, size_t bytes) {
         raw_syscall(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED, 0, 0, 0));
 }
 
-/* Emulators and filters have answered "done" and done nothing (field case D9): tried out once. */
+/* Emulators have answered "done" and done nothing, and so may a filter that comes later (field case
+ * D9): after each purge it is tried out on a page kept for that. A filter never goes away again, so
+ * an honest answer now was one before. Threads may disturb one another here; the lie that one then
+ * sees was none, and costs a memset. */
 static bool drop_is_honest(void) {
-    enum { UNKNOWN, HONEST, LYING };
-    static uint32_t finding;
-    if (LIKELY(load_relaxed(&finding) != UNKNOWN))
-        return load_relaxed(&finding) == HONEST;
-    unsigned char *page = map(os_page_bytes, PROT_READ | PROT_WRITE, 0);
-    if (page == NULL)
-        return false;
-    *(volatile unsigned char *)page = 1;
-    bool honest = !drop(page, os_page_bytes) || *(volatile unsigned char *)page == 0;
-    raw_syscall(SYS_munmap, (long)page, (long)os_page_bytes, 0, 0, 0, 0);
-    store_relaxed(&finding, honest ? HONEST : LYING);
-    return honest;
+    static unsigned char *kept;
+    unsigned char *page = load_acquire(&kept);
+    if (UNLIKELY(page == NULL)) {
+        unsigned char *none = NULL;
+        page = map(os_page_bytes, PROT_READ | PROT_WRITE, 0);
+        if (page == NULL)
+            return false;
+        if (!cas_acq_rel(&kept, &none, page)) {
+            raw_syscall(SYS_munmap, (long)page, (long)os_page_bytes, 0, 0, 0, 0);
+            page = none;
+        }
+    }
+    store_relaxed(page, 1);
+    return drop(page, os_page_bytes) && load_relaxed(page) == 0;
 }
 
 bool os_purge(void *address, size_t bytes) {

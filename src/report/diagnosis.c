@@ -23,9 +23,8 @@ static const char *verdict(const char *call, enum fault fault) {
 }
 
 static void put_slab(struct text *line, const struct slab *slab) {
-    const struct range *range = &zones[slab->zone].ranges[slab->range];
     text_format(line, "%s slab %u", slab->zone == ZONE_TINY ? "TINY" : "SMALL",
-                slab->number - range->first);
+                slab->number);
 }
 
 static void put_slot(struct text *line, const struct slab *slab, size_t slot) {

@@ -1,65 +1,64 @@
 /* Purpose: range.h. */
 #include "slab/range.h"
 
-static size_t headers_bytes(size_t slabs) {
-    return round_up(slabs * sizeof(struct slab), sizeof(uint64_t));
-}
+static size_t headers_bytes(size_t slabs) { return slabs * sizeof(struct slab); }
 
 static size_t layout_bytes(size_t slabs) {
-    return headers_bytes(slabs) + 2 * hbitmap_bytes(slabs);
+    return 2 * hbitmap_bytes(slabs) + CACHE_LINE + headers_bytes(slabs);
 }
 
-/* Bitmaps lie behind the headers; they are small, and made writable whole but touched sparsely. */
-static bool prepare_headers(struct range *range, size_t all_bytes) {
-    size_t headers = round_down(headers_bytes(range->count), os_page_bytes);
-    if (!os_allow_read((void *)range->base, round_up(all_bytes, os_page_bytes)))
+/* Where everything lies in `bytes` of reserved memory; false if nothing is left for slabs. */
+static bool lay_out(struct range *range, size_t shift) {
+    size_t slab_bytes = (size_t)1 << shift;
+    size_t count = range->mapped_bytes >> shift;
+    size_t tables = round_up(layout_bytes(count), os_page_bytes);
+    uintptr_t start = (uintptr_t)range->mapping;
+    uintptr_t end = start + range->mapped_bytes;
+    range->base = round_up(start + tables, slab_bytes);
+    if (range->base + slab_bytes > end)
         return false;
-    if (!os_commit((void *)(range->base + headers),
-                   round_up(all_bytes, os_page_bytes) - headers))
-        return false;
-    char *bitmaps = (char *)range->base + headers_bytes(range->count);
-    hbitmap_init(&range->empty, bitmaps, range->count);
-    hbitmap_init(&range->dirty, bitmaps + hbitmap_bytes(range->count), range->count);
+    range->count = (uint32_t)((end - range->base) >> shift);
+    range->span = (size_t)range->count << shift;
+    range->headers = round_up(start + 2 * hbitmap_bytes(count), CACHE_LINE);
+    hbitmap_init(&range->empty, range->mapping, count);
+    hbitmap_init(&range->dirty, (char *)range->mapping + hbitmap_bytes(count), count);
     return true;
+}
+
+/* The bitmaps, which are small and touched sparsely, are made writable whole; of the headers, only
+ * what shares their last page. */
+static bool prepare_bitmaps(struct range *range) {
+    size_t bytes = round_up(range->headers - (uintptr_t)range->mapping, os_page_bytes);
+    range->headers_writable = (uintptr_t)range->mapping + bytes - range->headers;
+    return os_commit(range->mapping, bytes);
 }
 
 bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
     size_t shift = slab_shift_of(kind);
-    size_t slab_bytes = (size_t)1 << shift;
-    size_t reserved = bytes + slab_bytes; /* the start is moved up to a slab border */
-    void *memory = os_reserve(reserved);
-    if (memory == NULL)
-        return false;
-
-    size_t count = bytes >> shift;
-    size_t all_bytes = layout_bytes(count);
     *range = (struct range){0};
-    range->base = round_up((uintptr_t)memory, slab_bytes);
-    range->span = count << shift;
-    range->count = (uint32_t)count;
-    range->first = (uint32_t)((all_bytes + slab_bytes - 1) >> shift);
-    range->fresh = range->writable = range->first;
-    if (range->first >= range->count || !prepare_headers(range, all_bytes)) {
-        os_unmap(memory, reserved);
+    range->mapped_bytes = bytes + ((size_t)1 << shift); /* slab 0 is moved up to a border */
+    range->mapping = os_reserve(range->mapped_bytes);
+    if (range->mapping == NULL)
         return false;
-    }
-    return true;
+    if (lay_out(range, shift) && prepare_bitmaps(range))
+        return true;
+    os_unmap(range->mapping, range->mapped_bytes);
+    return false;
 }
 
+/* Makes the headers of `slabs` slabs writable. */
 static bool extend_headers(struct range *range, size_t slabs) {
-    size_t limit = round_down(headers_bytes(range->count), os_page_bytes);
-    size_t needed = round_up(headers_bytes(slabs), COMMIT_METADATA_BYTES);
-    if (needed > limit)
-        needed = limit;
+    size_t needed = headers_bytes(slabs);
     if (needed <= range->headers_writable)
         return true;
-    /* The first headers belong to slabs that do not exist; they stay read-only zeros. */
-    size_t from = range->headers_writable;
-    if (from == 0)
-        from = round_down(headers_bytes(range->first), os_page_bytes);
-    if (!os_commit((void *)(range->base + from), needed - from))
+    uintptr_t from = range->headers + range->headers_writable;
+    size_t step = round_up(needed - range->headers_writable, COMMIT_METADATA_BYTES);
+    size_t left = round_down(range->base - from, os_page_bytes);
+    if (step > left)
+        step = left;
+    if (!os_commit((void *)from, step))
         return false;
-    range->headers_writable = needed;
+    range->headers_writable += step;
     return true;
 }
 
@@ -67,7 +66,7 @@ bool range_extend(struct range *range, enum zone_kind kind) {
     size_t shift = slab_shift_of(kind);
     if (range->fresh < range->writable)
         return true;
-    size_t used = (size_t)(range->writable - range->first) << shift;
+    size_t used = (size_t)range->writable << shift;
     size_t step = round_up(used / 8, COMMIT_MIN_BYTES);
     if (step < COMMIT_MIN_BYTES)
         step = COMMIT_MIN_BYTES;
@@ -84,13 +83,13 @@ bool range_extend(struct range *range, enum zone_kind kind) {
         if (!os_commit(from, step))
             return false;
     }
-    store_relaxed(&range->writable, range->writable + (uint32_t)(step >> shift));
+    store_release(&range->writable, range->writable + (uint32_t)(step >> shift));
     return true;
 }
 
 static bool is_committed_empty(const struct range *range, size_t number) {
     return number < range->fresh && hbitmap_has(&range->empty, number) &&
-           !slab_header(range->base, number)->is_decommitted;
+           !range_slab(range, number)->is_decommitted;
 }
 
 size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *dirty) {
@@ -106,7 +105,7 @@ size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *di
             os_decommit((void *)(range->base + (start << shift)), length)) {
             bytes += length;
             for (size_t number = start; number < end; number++) {
-                struct slab *slab = slab_header(range->base, number);
+                struct slab *slab = range_slab(range, number);
                 slab->is_decommitted = slab->is_zero = 1;
                 if (hbitmap_has(&range->dirty, number))
                     --*dirty;
@@ -120,8 +119,7 @@ size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *di
 
 bool range_recommit(struct range *range, enum zone_kind kind, struct slab *slab) {
     size_t shift = slab_shift_of(kind);
-    if (!os_commit((void *)(range->base + ((uintptr_t)slab->number << shift)),
-                   (size_t)1 << shift))
+    if (!os_commit((void *)(range->base + ((uintptr_t)slab->number << shift)), (size_t)1 << shift))
         return false;
     slab->is_decommitted = 0;
     return true;

@@ -96,15 +96,14 @@ struct tally {
 static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tally,
                          struct violation *violation) {
     const struct range *range = &zones[kind].ranges[index];
-    MUST_HOLD(range->first <= range->fresh && range->fresh <= range->writable &&
-                  range->writable <= range->count,
+    MUST_HOLD(range->fresh <= range->writable && range->writable <= range->count,
               "a range's parts are out of order", range->base);
     MUST_HOLD(hbitmap_verify(&range->empty, range->fresh), "the set of empty slabs is broken",
               range->base);
     MUST_HOLD(hbitmap_verify(&range->dirty, range->fresh), "the set of dirty slabs is broken",
               range->base);
-    for (uint32_t number = range->first; number < range->fresh; number++) {
-        const struct slab *slab = slab_header(range->base, number);
+    for (uint32_t number = 0; number < range->fresh; number++) {
+        const struct slab *slab = range_slab(range, number);
         MUST_EQUAL(slab->number, number, "a slab has another's number", slab);
         MUST_EQUAL(slab->range, index, "a slab names another range", slab);
         MUST_EQUAL(slab->zone, kind, "a slab names another zone", slab);
@@ -125,7 +124,10 @@ static bool verify_map(enum zone_kind kind, struct violation *violation) {
     bool tiny = kind == ZONE_TINY;
     MUST_EQUAL(tiny ? zone_map.tiny_base : zone_map.small_base, range->base,
                "the map for the hot paths names another base", range->base);
-    MUST_EQUAL(tiny ? zone_map.tiny_span : zone_map.small_span, range->span,
+    MUST_EQUAL(tiny ? zone_map.tiny_headers : zone_map.small_headers, range->headers,
+               "the map for the hot paths names other headers", range->base);
+    MUST_EQUAL(tiny ? zone_map.tiny_span : zone_map.small_span,
+               (size_t)range->writable << slab_shift_of(kind),
                "the map for the hot paths names another span", range->base);
     return true;
 }

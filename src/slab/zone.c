@@ -6,17 +6,20 @@
 
 struct zone_map zone_map;
 struct zone zones[ZONE_COUNT];
+const struct slab slab_never_used;
+
+/* Asked for at the start only: a sandbox closed since then may forbid the call (field case A13). */
+static uint64_t address_limit = UINT64_MAX;
 
 /* Half of the last range's size down to the least, within the process's address-space limit. */
 static bool add_range(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
     size_t bytes = RESERVE_BYTES;
-    uint64_t limit = os_address_limit();
     unsigned number = zone->range_count;
 
     if (number == RANGES_MAX)
         return false;
-    while (bytes > RESERVE_MIN_BYTES && bytes > limit / RESERVE_LIMIT_PART)
+    while (bytes > RESERVE_MIN_BYTES && bytes > address_limit / RESERVE_LIMIT_PART)
         bytes /= 2;
     for (; bytes >= RESERVE_MIN_BYTES; bytes /= 2) {
         if (range_reserve(&zone->ranges[number], kind, bytes)) {
@@ -27,17 +30,27 @@ static bool add_range(enum zone_kind kind) {
     return false;
 }
 
+/* Lets the hot paths see all slabs of the first range that are writable by now. The bases are there
+ * before: other threads may be in free. */
+static void publish(enum zone_kind kind) {
+    const struct range *range = &zones[kind].ranges[0];
+    size_t bytes = (size_t)range->writable << slab_shift_of(kind);
+    store_release(kind == ZONE_TINY ? &zone_map.tiny_span : &zone_map.small_span, bytes);
+}
+
 bool zone_init(void) {
+    address_limit = os_address_limit();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         if (zones[kind].range_count == 0 && !add_range((enum zone_kind)kind))
             return false;
     const struct range *tiny = &zones[ZONE_TINY].ranges[0];
     const struct range *small = &zones[ZONE_SMALL].ranges[0];
-    zone_map.tiny_base = tiny->base;
-    zone_map.small_base = small->base;
-    store_release(&zone_map.tiny_span,
-                  tiny->span); /* after the base: other threads may be in free */
-    store_release(&zone_map.small_span, small->span);
+    store_relaxed(&zone_map.tiny_base, tiny->base);
+    store_relaxed(&zone_map.tiny_headers, tiny->headers);
+    store_relaxed(&zone_map.small_base, small->base);
+    store_relaxed(&zone_map.small_headers, small->headers);
+    publish(ZONE_TINY);
+    publish(ZONE_SMALL);
     return true;
 }
 
@@ -46,10 +59,12 @@ struct slab *zone_find_slow(uintptr_t address) {
         const struct zone *zone = &zones[kind];
         unsigned count = load_acquire(&zone->range_count);
         for (unsigned i = 0; i < count; i++) {
-            uintptr_t offset = address - zone->ranges[i].base;
-            if (offset < zone->ranges[i].span)
-                return slab_header(zone->ranges[i].base,
-                                   offset >> slab_shift_of((enum zone_kind)kind));
+            const struct range *range = &zone->ranges[i];
+            if (address - (uintptr_t)range->mapping >= range->mapped_bytes)
+                continue;
+            size_t number = (address - range->base) >> slab_shift_of((enum zone_kind)kind);
+            return number < load_acquire(&range->writable) ? range_slab(range, number)
+                                                           : (struct slab *)&slab_never_used;
         }
     }
     return NULL;
@@ -67,8 +82,10 @@ static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind)
     if (number == SIZE_MAX) {
         if (!range_extend(range, kind))
             return NULL;
+        if (index == 0)
+            publish(kind);
         number = range->fresh;
-        struct slab *slab = slab_header(range->base, number);
+        struct slab *slab = range_slab(range, number);
         slab->zone = (uint8_t)kind;
         slab->range = index;
         slab->number = (uint32_t)number;
@@ -76,7 +93,7 @@ static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind)
         store_release(&range->fresh, range->fresh + 1);
         return slab;
     }
-    struct slab *slab = slab_header(range->base, number);
+    struct slab *slab = range_slab(range, number);
     if (UNLIKELY(slab->is_decommitted) && !range_recommit(range, kind, slab))
         return NULL;
     hbitmap_remove(&range->empty, number);
@@ -154,13 +171,13 @@ void zone_release(struct slab *slab) {
 static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t before_ms,
                              size_t from, size_t *start) {
     size_t number = hbitmap_next(&range->dirty, from);
-    while (number != SIZE_MAX && slab_header(range->base, number)->freed_ms >= before_ms)
+    while (number != SIZE_MAX && range_slab(range, number)->freed_ms >= before_ms)
         number = hbitmap_next(&range->dirty, number + 1);
     if (number == SIZE_MAX)
         return 0;
     *start = number;
     while (number < range->fresh && hbitmap_has(&range->dirty, number) &&
-           slab_header(range->base, number)->freed_ms < before_ms) {
+           range_slab(range, number)->freed_ms < before_ms) {
         hbitmap_remove(&range->dirty, number);
         hbitmap_remove(&range->empty, number);
         number++;
@@ -185,7 +202,7 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
         zone->purges++;
         zone->purging -= length;
         for (size_t number = start; number < start + length; number++) {
-            struct slab *slab = slab_header(range->base, number);
+            struct slab *slab = range_slab(range, number);
             slab->is_zero = done;
             hbitmap_insert(&range->empty, number);
             if (!done)
@@ -226,8 +243,8 @@ void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context) {
         for (unsigned i = 0; i < count; i++) {
             struct range *range = &zones[kind].ranges[i];
             uint32_t fresh = load_acquire(&range->fresh);
-            for (uint32_t number = range->first; number < fresh; number++)
-                if (!visit(slab_header(range->base, number), context))
+            for (uint32_t number = 0; number < fresh; number++)
+                if (!visit(range_slab(range, number), context))
                     return;
         }
     }

@@ -5,20 +5,18 @@
  *
  * A range:
  *
- *   base                                                                       base + span
- *   | headers: one struct slab per slab number | bitmaps | slabs ...   | not yet writable ... |
- *   0           1           2          ...       first     ^ first..fresh used at least once
+ *   | bitmaps | headers: one struct slab per slab ... no access | slabs ...          no access |
+ *             headers                                          base   ^fresh  ^writable   ^count
  *
- * Slab numbers count from `base`, so that number = offset >> shift and header = base +
- * number * sizeof(struct slab). The first numbers fall on the headers themselves: such slabs do
- * not exist, their headers stay zero, and an unowned empty slab is what any pointer into the
- * headers therefore looks like. All headers can be read from the start (untouched ones as zeros,
- * without memory), so a lookup needs no bound but `span`.
+ * number = (address - base) >> shift, header = headers + number * sizeof(struct slab). Headers and
+ * slabs become accessible together, some MiB of slabs at a time; what has no header yet is looked
+ * up as `slab_never_used`. So what can be read is what is in use: core dumps, debuggers and
+ * mlockall find no terabytes here.
  *
  * Invariants:
- *  - first <= fresh <= writable <= count.
- *  - `empty` holds exactly the numbers in first..fresh whose state is SLAB_EMPTY, but for those
- *    that a purge has in hand; `dirty` is its subset whose memory is not known to be zero. */
+ *  - fresh <= writable <= count.
+ *  - `empty` holds exactly the numbers below fresh whose state is SLAB_EMPTY, but for those that a
+ *    purge has in hand; `dirty` is its subset whose memory is not known to be zero. */
 #ifndef SLM_SLAB_ZONE_H
 #define SLM_SLAB_ZONE_H
 
@@ -27,10 +25,13 @@
 #include "slab/slab.h"
 
 struct range {
-    uintptr_t base;
-    size_t span;
-    uint32_t first, fresh, writable, count; /* slab numbers */
-    size_t headers_writable;                /* bytes */
+    uintptr_t base; /* of slab 0 */
+    size_t span;    /* bytes, up to slab `count` */
+    uintptr_t headers;
+    uint32_t fresh, writable, count; /* slab numbers */
+    size_t headers_writable;         /* bytes */
+    void *mapping;
+    size_t mapped_bytes;
     struct hbitmap empty, dirty;
 };
 
@@ -46,15 +47,21 @@ struct zone {
     struct range ranges[RANGES_MAX];
 };
 
-/* What the hot paths need of the first range of each zone; the spans are zero until zone_init. */
+/* What the hot paths need of the first range of each zone: where slabs and headers begin, and how
+ * many bytes of slabs are writable. The spans are zero until zone_init, and grow. */
 struct zone_map {
     uintptr_t tiny_base;
     size_t tiny_span;
+    uintptr_t tiny_headers;
     uintptr_t small_base;
     size_t small_span;
+    uintptr_t small_headers;
 } CACHE_ALIGNED;
 
 extern struct zone_map zone_map HIDDEN;
+
+/* All zero: no slot starts in it, whatever the address. */
+extern const struct slab slab_never_used;
 extern struct zone zones[ZONE_COUNT];
 
 /* Reserves the first ranges; false if the system grants not even the smallest. */
@@ -63,17 +70,21 @@ bool zone_init(void);
 /* The slab that `address` lies in, or NULL. Reads no memory but ours; takes no lock. */
 struct slab *zone_find_slow(uintptr_t address);
 
-HOT_INLINE struct slab *slab_header(uintptr_t base, size_t number) {
-    return (struct slab *)(base + number * sizeof(struct slab));
+HOT_INLINE struct slab *slab_header(uintptr_t headers, size_t number) {
+    return (struct slab *)(headers + number * sizeof(struct slab));
+}
+
+HOT_INLINE struct slab *range_slab(const struct range *range, size_t number) {
+    return slab_header(range->headers, number);
 }
 
 HOT_INLINE struct slab *zone_find(uintptr_t address) {
     uintptr_t offset = address - zone_map.tiny_base;
     if (LIKELY(offset < zone_map.tiny_span))
-        return slab_header(zone_map.tiny_base, offset >> TINY_SLAB_SHIFT);
+        return slab_header(zone_map.tiny_headers, offset >> TINY_SLAB_SHIFT);
     offset = address - zone_map.small_base;
     if (LIKELY(offset < zone_map.small_span))
-        return slab_header(zone_map.small_base, offset >> SMALL_SLAB_SHIFT);
+        return slab_header(zone_map.small_headers, offset >> SMALL_SLAB_SHIFT);
     return zone_find_slow(address);
 }
 

@@ -78,7 +78,7 @@ static uintptr_t any_address(void) {
     case 3:
         return range->base + (next_random() % ((size_t)range->fresh + 4) << 16);
     case 4:
-        return range->base + next_random() % ((size_t)8 << 20); /* headers, bitmaps */
+        return (uintptr_t)range->mapping + next_random() % ((size_t)8 << 20); /* tables */
     case 5:
         return live[next_random() % live_count] + next_random() % 4096 * 16;
     case 6:
@@ -120,7 +120,8 @@ int main(void) {
         const struct range *range = &zones[kind].ranges[0];
         look_around(range->base);
         look_around(range->base + range->span);
-        look_around(range->base + ((uintptr_t)range->first << slab_shift_of(kind)));
+        look_around((uintptr_t)range->mapping);
+        look_around(range->headers);
         look_around(range->base + ((uintptr_t)range->fresh << slab_shift_of(kind)));
         look_around(range->base + ((uintptr_t)range->writable << slab_shift_of(kind)));
     }

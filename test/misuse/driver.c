@@ -52,7 +52,7 @@ static const struct function {
 } functions[] = {
     {"free", "free", true},
     {"realloc", "realloc", false},
-    {"realloc_0", "realloc to free", true},
+    {"realloc_0", "free by realloc", true},
     {"malloc_usable_size", "malloc_usable_size", false},
     {"delete", "operator delete", true},
     {"delete_array", "operator delete", true},

@@ -83,48 +83,39 @@ static void mapping_of_block(uintptr_t *start, uintptr_t *end) {
     require(find_mapping((uintptr_t)block(), start, end));
 }
 
-/* A zone is one mapping after the other: headers, bitmaps, perhaps a gap, slabs, what is not
- * writable yet. Walks down from the slabs to where the headers begin: to a hole behind readable
- * memory. */
-static void metadata_of_block(uintptr_t *first, uintptr_t *slabs) {
+/* Below a zone's slabs lie its headers, not all of them accessible, and below these its bitmaps.
+ * Where the bitmaps begin, a mapping of another kind may touch them. */
+static void metadata_of_block(uintptr_t *readable_end, uintptr_t *slabs) {
     uintptr_t start, end;
-    bool seen_readable = false;
     mapping_of_block(slabs, &end);
-    *first = *slabs;
-    while (find_mapping(*first - 1, &start, &end)) {
-        bool readable = is_readable(start);
-        if (!readable && seen_readable)
-            break;
-        seen_readable = seen_readable || readable;
-        *first = start;
-    }
-    /* A mapping of another kind may touch the zone from below; a zone begins at a slab's border. */
-    *first = (*first + slab_bytes() - 1) & ~(slab_bytes() - 1);
-    require(seen_readable && *slabs - *first > 65536);
+    *readable_end = *slabs;
+    while (find_mapping(*readable_end - 1, &start, &end) && !is_readable(start))
+        *readable_end = start;
+    require(*readable_end < *slabs && is_readable(*readable_end - 1));
 }
 
+/* Bitmaps, or headers in use. */
 static void metadata_first(void) {
-    uintptr_t first, slabs;
-    metadata_of_block(&first, &slabs);
-    fault((void *)first, NULL);
+    uintptr_t readable_end, slabs;
+    metadata_of_block(&readable_end, &slabs);
+    fault((void *)(readable_end - 65536), NULL);
 }
 
-/* The first thousand headers are in use, or are of slabs that do not exist. */
 static void metadata_headers(void) {
-    uintptr_t first, slabs;
-    metadata_of_block(&first, &slabs);
-    fault((void *)(first + 4096), NULL);
+    uintptr_t readable_end, slabs;
+    metadata_of_block(&readable_end, &slabs);
+    fault((void *)(readable_end - 4096), NULL);
 }
 
 static void metadata_middle(void) {
-    uintptr_t first, slabs;
-    metadata_of_block(&first, &slabs);
-    fault((void *)(first + (slabs - first) / 128 * 64), NULL);
+    uintptr_t readable_end, slabs;
+    metadata_of_block(&readable_end, &slabs);
+    fault((void *)(readable_end + (slabs - readable_end) / 128 * 64), NULL);
 }
 
 static void metadata_last(void) {
-    uintptr_t first, slabs;
-    metadata_of_block(&first, &slabs);
+    uintptr_t readable_end, slabs;
+    metadata_of_block(&readable_end, &slabs);
     fault((void *)(slabs - 64), NULL);
 }
 

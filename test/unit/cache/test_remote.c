@@ -158,6 +158,29 @@ Test(remote, a_race_of_two_frees_is_found_when_they_are_merged, .init = set_up) 
 
 /* --- threads that end ---- */
 
+static enum fault late_fault;
+
+/* As in a forked child: the slab's owner is a thread that was not copied. */
+static void rescue_all(void) {
+    struct slab *found;
+    size_t slot = 0;
+    heap_free(heap_malloc(1)); /* this thread has a cache */
+    cache_mark_vanished(cache_self);
+    while (cache_rescue_some(cache_self))
+        continue;
+    bool told = heap_late_fault(&found, &slot);
+    late_fault = told && found == slab && slot == 7 ? FAULT_LATE_DOUBLE : FAULT_NONE;
+}
+
+Test(remote, a_race_of_two_frees_is_found_when_a_vanished_thread_s_slab_is_rescued,
+     .init = set_up) {
+    heap_free(blocks[7]);
+    slab->remote_bits[0] = (uint64_t)1 << 7; /* which free of slot 7 came first, can't be told */
+    in_another_thread(rescue_all);
+    EXPECT_EQ(late_fault, FAULT_LATE_DOUBLE);
+    EXPECT(slab->owner == 0 && slab->state == SLAB_SHELVED);
+}
+
 static void allocate_some(void) {
     for (unsigned i = 0; i < 300; i++)
         others[i] = heap_malloc(BYTES);

@@ -82,6 +82,11 @@ Test(options, what_is_right_is_set_beside_what_is_wrong) {
     EXPECT_EQ(option_get(OPTION_stats), STATS_EXIT);
 }
 
+Test(options, control_characters_are_not_repeated) {
+    parse("a\nslabmalloc: b=1", "slabmalloc: there is no option 'a?slabmalloc: b'\n");
+    parse("stats=\033[31m\177", "slabmalloc: option stats takes none|exit, not '?[31m?'\n");
+}
+
 Test(options, complaints_that_do_not_fit_are_cut) {
     TEXT(text, 16);
     options_parse("nonsense=1,more=2", &text);

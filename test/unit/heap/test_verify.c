@@ -193,7 +193,7 @@ static struct slab *first_empty(enum zone_kind kind) {
     const struct range *range = &zones[kind].ranges[0];
     size_t number = hbitmap_lowest(&range->empty);
     EXPECT(number != SIZE_MAX);
-    return slab_header(range->base, number);
+    return range_slab(range, number);
 }
 
 Test(verify, zones) {
@@ -210,7 +210,10 @@ Test(verify, zones) {
     DAMAGE(empty->is_zero, !empty->is_zero, "an empty slab is dirty, or not, wrongly");
     DAMAGE(range->fresh, range->writable + 1, "a range's parts are out of order");
     DAMAGE(zone_map.tiny_base, range->base + 65536, "the map for the hot paths names another base");
-    DAMAGE(zone_map.tiny_span, range->span - 1, "the map for the hot paths names another span");
+    DAMAGE(zone_map.tiny_headers, range->headers + 64,
+           "the map for the hot paths names other headers");
+    DAMAGE(zone_map.tiny_span, zone_map.tiny_span - 65536,
+           "the map for the hot paths names another span");
     DAMAGE(zone->used, zone->used + 1, "a zone counts its used slabs wrongly");
     DAMAGE(zone->dirty, zone->dirty + 1, "a zone counts its dirty slabs wrongly");
     DAMAGE(zone->purging, 1, "an empty slab is lost");

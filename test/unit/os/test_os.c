@@ -65,16 +65,11 @@ Test(os, reserved_memory_can_not_be_accessed, .init = set_up) {
     EXPECT(os_unmap(memory, 64 * os_page_bytes));
 }
 
-Test(os, reserved_memory_becomes_readable_then_writable_by_parts, .init = set_up) {
+Test(os, reserved_memory_becomes_writable_by_parts, .init = set_up) {
     size_t page = os_page_bytes;
     char *memory = os_reserve(8 * page);
-    EXPECT(os_allow_read(memory, 2 * page));
-    EXPECT(can_read(memory) && can_read(memory + 2 * page - 1));
-    EXPECT(!can_write(memory) && !can_read(memory + 2 * page));
-    EXPECT(reads_as(memory, 0, 2 * page));
-
     EXPECT(os_commit(memory + page, 2 * page));
-    EXPECT(!can_write(memory + page - 1));
+    EXPECT(!can_read(memory + page - 1) && !can_write(memory + page - 1));
     EXPECT(reads_as(memory + page, 0, 2 * page));
     memset(memory + page, 7, 2 * page);
     EXPECT(!can_read(memory + 3 * page));
@@ -160,7 +155,6 @@ Test(os, impossible_calls_fail_and_keep_errno, .init = set_up) {
     EXPECT(os_reserve(too_much) == NULL);
     EXPECT(os_map(too_much) == NULL);
     EXPECT(!os_commit(gone, page));
-    EXPECT(!os_allow_read(gone, page));
     EXPECT(!os_purge(gone, page));
     EXPECT(!os_unmap(memory + 1, page));
     EXPECT(os_remap(memory, page, too_much, true) == NULL);
@@ -228,15 +222,14 @@ Test(os_inject, fails_only_the_calls_it_names, .init = set_up) {
     size_t page = os_page_bytes;
     char *memory = os_map(2 * page);
     memset(memory, 4, 2 * page);
-    os_inject(OS_UNMAP | OS_PURGE | OS_REMAP | OS_RESERVE | OS_COMMIT, 0, 6);
+    os_inject(OS_UNMAP | OS_PURGE | OS_REMAP | OS_RESERVE | OS_COMMIT, 0, 5);
     EXPECT(os_map(page) != NULL);
     EXPECT(!os_unmap(memory, 2 * page));
     EXPECT(!os_purge(memory, 2 * page));
     EXPECT(os_remap(memory, 2 * page, page, true) == NULL);
     EXPECT(os_reserve(page) == NULL);
     EXPECT(!os_commit(memory, page));
-    EXPECT(!os_allow_read(memory, page));
-    EXPECT_EQ(os_injected(), 6);
+    EXPECT_EQ(os_injected(), 5);
     EXPECT(reads_as(memory, 4, 2 * page));
     EXPECT(os_unmap(memory, 2 * page));
 }

@@ -24,8 +24,12 @@ static struct slab *naive_find(uintptr_t address) {
         for (unsigned i = 0; i < zones[kind].range_count; i++) {
             const struct range *range = &zones[kind].ranges[i];
             size_t slab_bytes = (size_t)1 << slab_shift_of((enum zone_kind)kind);
-            if (address >= range->base && address < range->base + range->span)
-                return (struct slab *)range->base + (address - range->base) / slab_bytes;
+            uintptr_t start = (uintptr_t)range->mapping;
+            if (address < start || address >= start + range->mapped_bytes)
+                continue;
+            if (address < range->base || address >= range->base + range->writable * slab_bytes)
+                return (struct slab *)&slab_never_used;
+            return (struct slab *)range->headers + (address - range->base) / slab_bytes;
         }
     }
     return NULL;
@@ -147,19 +151,22 @@ Test(range, of_every_size_holds_its_tables_and_slabs) {
         for (size_t bytes = RESERVE_MIN_BYTES; bytes <= RESERVE_BYTES; bytes *= 4) {
             struct range range;
             EXPECT_AT(range_reserve(&range, (enum zone_kind)kind, bytes), bytes);
-            EXPECT_EQ(range.span, bytes);
-            EXPECT_EQ(range.count, bytes >> shift);
+            EXPECT_EQ(range.span, (size_t)range.count << shift);
             EXPECT_EQ(range.base % ((size_t)1 << shift), 0);
-            EXPECT_EQ(range.fresh, range.first);
-            EXPECT_EQ(range.writable, range.first);
+            EXPECT_EQ(range.fresh, 0);
+            EXPECT_EQ(range.writable, 0);
+            uintptr_t start = (uintptr_t)range.mapping;
+            uintptr_t end = start + range.mapped_bytes;
             size_t tables = range.count * sizeof(struct slab) + 2 * hbitmap_bytes(range.count);
-            EXPECT_AT((size_t)range.first << shift >= tables, bytes);
-            EXPECT_AT((size_t)(range.first - 1) << shift < tables, bytes);
+            EXPECT_AT(range.headers + range.count * sizeof(struct slab) <= range.base, bytes);
+            EXPECT_AT(range.base >= start + tables && range.base + range.span <= end, bytes);
+            EXPECT_AT(end - range.base - range.span < (size_t)1 << shift, bytes);
+            EXPECT_AT(range.span + tables + tables / 16 + ((size_t)2 << shift) >= bytes, bytes);
             EXPECT_AT(hbitmap_lowest(&range.empty) == SIZE_MAX, bytes);
             hbitmap_insert(&range.empty, range.count - 1);
             hbitmap_insert(&range.dirty, range.count - 1);
             EXPECT_AT(hbitmap_lowest(&range.empty) == range.count - 1, bytes);
-            os_unmap((void *)range.base, range.span);
+            os_unmap(range.mapping, range.mapped_bytes);
         }
     }
 }
@@ -176,7 +183,7 @@ Test(range, extends_in_steps_to_its_end_with_writable_headers) {
             EXPECT(range_extend(&range, (enum zone_kind)kind));
             EXPECT_EQ(range.writable, writable); /* one is at hand: nothing more to do */
             for (; range.fresh < writable; range.fresh++) {
-                slab_header(range.base, range.fresh)->number = range.fresh;
+                range_slab(&range, range.fresh)->number = range.fresh;
                 *(char *)(range.base + ((uintptr_t)range.fresh << shift)) = 1;
                 *(char *)(range.base + ((uintptr_t)(range.fresh + 1) << shift) - 1) = 1;
             }

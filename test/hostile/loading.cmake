@@ -1,0 +1,96 @@
+# Odd ways of loading, and checking tools.
+
+function(hostile_compiled target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -fno-builtin -O1
+    $<$<BOOL:${SLABMALLOC_WERROR}>:-Werror>)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE SLOWNESS=${slowness})
+endfunction()
+
+# Not linked with the library.
+function(hostile_plain name)
+  add_executable(hostile_${name} ${ARGN})
+  hostile_compiled(hostile_${name})
+  target_link_libraries(hostile_${name} PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+endfunction()
+
+function(hostile_plugin name source)
+  add_library(hostile_${name} MODULE ${source})
+  hostile_compiled(hostile_${name})
+endfunction()
+
+# The library first, so that its names are found before libc's.
+function(hostile_linked_plugin name source)
+  hostile_plugin(${name} ${source})
+  target_compile_definitions(hostile_${name} PRIVATE USE_LIBRARY=1)
+  target_link_libraries(hostile_${name} PRIVATE slabmalloc)
+  target_link_options(hostile_${name} PRIVATE LINKER:--no-as-needed)
+endfunction()
+
+set(preload "LD_PRELOAD=$<TARGET_FILE:slabmalloc>")
+
+# --- namespaces, deep binding, late loading -------------------------------------------------------
+
+hostile_program(namespaces namespaces.c)
+target_link_libraries(hostile_namespaces PRIVATE ${CMAKE_DL_LIBS})
+hostile_plugin(namespace_glibc namespace_plugin.c)
+hostile_linked_plugin(namespace_slabmalloc namespace_plugin.c)
+foreach(heap glibc slabmalloc)
+  # The rank check of debug builds has thread-local variables too large for another namespace.
+  if(heap STREQUAL glibc OR NOT SLABMALLOC_DEBUG)
+    foreach(way within to_us to_them)
+      hostile_test(namespace_${heap}_${way} namespaces $<TARGET_FILE:hostile_namespace_${heap}>
+        ${way} ${heap})
+    endforeach()
+  endif()
+endforeach()
+
+hostile_plain(deepbind deepbind.c)
+hostile_plugin(deepbind_libc deepbind_plugin.c)
+hostile_linked_plugin(deepbind_linked deepbind_plugin.c)
+foreach(with libc linked)
+  hostile_command(deepbind_${with} 60 "${preload}" hostile_deepbind
+    $<TARGET_FILE:hostile_deepbind_${with}> ${with})
+endforeach()
+
+if(NOT SLABMALLOC_DEBUG) # as above
+  hostile_plain(late_global late_global.c)
+  hostile_command(late_global 60 "" hostile_late_global $<TARGET_FILE:slabmalloc>)
+endif()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  hostile_plugin(vectors_plugin vectors_plugin.c)
+  hostile_plain(vectors vectors.c)
+  # By its file: a module is no target to link with.
+  add_dependencies(hostile_vectors hostile_vectors_plugin)
+  target_link_libraries(hostile_vectors PRIVATE $<TARGET_FILE:hostile_vectors_plugin>)
+  target_link_options(hostile_vectors PRIVATE LINKER:-z,lazy)
+  hostile_command(vectors 60 "${preload}" hostile_vectors)
+endif()
+
+# --- tools ----------------------------------------------------------------------------------------
+
+set(tools ${CMAKE_CURRENT_SOURCE_DIR}/tools.sh)
+hostile_program(tools_linked tools_program.c)
+hostile_command(valgrind 300 "" ${tools} valgrind $<TARGET_FILE:hostile_tools_linked>)
+hostile_command(valgrind_own 300 "" ${tools} valgrind_own $<TARGET_FILE:hostile_tools_linked>)
+
+hostile_program(asan_linked tools_program.c)
+hostile_plain(asan_plain tools_program.c)
+foreach(target hostile_asan_linked hostile_asan_plain)
+  target_compile_options(${target} PRIVATE -fsanitize=address)
+  target_link_options(${target} PRIVATE -fsanitize=address)
+endforeach()
+hostile_command(asan_linked 120 "" ${tools} asan_linked $<TARGET_FILE:hostile_asan_linked>)
+set(preloaded $<TARGET_FILE:hostile_asan_plain> $<TARGET_FILE:slabmalloc>)
+if(CMAKE_C_COMPILER_ID STREQUAL GNU) # whose programs have a shared run-time library
+  execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=libasan.so
+    OUTPUT_VARIABLE sanitizer OUTPUT_STRIP_TRAILING_WHITESPACE)
+  foreach(case shared mixed first)
+    hostile_command(asan_preload_${case} 120 "" ${tools} asan_preload_${case} ${preloaded}
+      ${sanitizer})
+  endforeach()
+else()
+  hostile_command(asan_preload_static 120 "" ${tools} asan_preload_static ${preloaded})
+endif()
+hostile_command(other_class 60 "" ${tools} other_class $<TARGET_FILE:slabmalloc>
+  ${CMAKE_C_COMPILER})
