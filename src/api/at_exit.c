@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/malloc.h"
 #include "base/fatal.h"
 #include "core/options.h"
 #include "heap/heap.h"
 #include "slabmalloc/slabmalloc.h"
+
+const char at_exit_anchor = 0;
 
 enum { HELP_BYTES = 4096, REPORT_FD_MIN = 100 };
 

@@ -192,6 +192,9 @@ size_t slm_malloc_usable_size(void *pointer) {
     return bytes;
 }
 
+/* Whoever takes malloc from the static library takes what runs before and after main along. */
+__attribute__((used)) static const char *const with_constructors = &at_exit_anchor;
+
 EXPORT_AS(malloc, slm_malloc);
 EXPORT_AS(free, slm_free);
 EXPORT_AS(cfree, slm_free);

@@ -3,6 +3,9 @@
 #ifndef SLM_API_MALLOC_H
 #define SLM_API_MALLOC_H
 
+/* In at_exit.c; white-box tests, which set the heap up themselves, have one of their own. */
+extern const char at_exit_anchor;
+
 /* Frees what the hot paths did not, or says what is wrong with it under the name `call`. */
 void malloc_free_slow(void *pointer, const char *call);
 

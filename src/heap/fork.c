@@ -67,6 +67,7 @@ static void in_parent(void) {
 
 static void in_child(void) {
     cache_mark_vanished(cache_self);
+    zone_recover_purged();
     release_all();
     if (_IO_list_resetlock != NULL)
         _IO_list_resetlock();

@@ -154,6 +154,12 @@ bool heap_late_fault(struct slab **slab, size_t *slot) {
 }
 
 size_t heap_trim(void) {
+    /* What other threads have freed in this thread's slabs may have emptied some. */
+    struct cache *cache = heap_borrow_cache();
+    if (cache != NULL) {
+        cache_drain(cache);
+        heap_return_cache(cache);
+    }
     size_t bytes = large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         bytes += zone_purge((enum zone_kind)kind, UINT64_MAX);

@@ -14,6 +14,8 @@ static struct {
     struct large_stats stats;
 } large;
 
+static uint64_t large_allocations; /* counted outside the lock */
+
 struct lock *large_lock(void) { return &large.lock; }
 
 static void enter_lock(void) { lock_acquire(&large.lock, RANK_LARGE); }
@@ -167,7 +169,7 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
         extent = map_new(bytes, alignment, now);
     if (extent == NULL)
         return NULL;
-    fetch_add_relaxed(&large.stats.allocations, 1);
+    fetch_add_relaxed(&large_allocations, 1);
     if (is_zero != NULL)
         *is_zero = extent->is_zero;
     extent->is_zero = false; /* the program writes to it from now on */
@@ -299,7 +301,7 @@ enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes) {
 void large_stats(struct large_stats *stats) {
     enter_lock();
     *stats = large.stats;
-    stats->allocations = load_relaxed(&large.stats.allocations);
+    stats->allocations = load_relaxed(&large_allocations);
     stats->cached_bytes = extent_free_bytes();
     stats->cached_count = extent_free_count();
     leave_lock();

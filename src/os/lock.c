@@ -18,27 +18,45 @@ static void die_of_reentry(void) {
     fatal_line(&line);
 }
 
+/* The kernel compares 32 bits, the low half on a little-endian machine. They hold LOCK_AWAITED, so
+ * a release in between is always seen or the lock has been marked by another waiter since. */
+static void wait_while(struct lock *lock, uintptr_t word) {
+    os_wait((uint32_t *)(void *)&lock->word, (uint32_t)word);
+}
+
+static void sleep_until_acquired(struct lock *lock) {
+    for (;;) {
+        uintptr_t word = load_relaxed(&lock->word);
+        if (word == 0) {
+            if (cas_acquire(&lock->word, &word, thread_id() | LOCK_AWAITED))
+                return;
+        } else if ((word & LOCK_AWAITED) || cas_acquire(&lock->word, &word, word | LOCK_AWAITED)) {
+            wait_while(lock, word | LOCK_AWAITED);
+        }
+    }
+}
+
 void lock_acquire_slow(struct lock *lock) {
-    if (load_relaxed(&lock->holder) == thread_id()) {
+    if (lock_holder(lock) == thread_id()) {
         if (load_relaxed(&forking_thread) != thread_id())
             die_of_reentry();
         lock->nested++;
         return;
     }
     for (int i = 0; i < SPINS; i++) {
-        uint32_t expected = 0;
-        if (load_relaxed(&lock->word) == 0 && cas_acquire(&lock->word, &expected, 1)) {
+        uintptr_t expected = 0;
+        if (load_relaxed(&lock->word) == 0 &&
+            cas_acquire(&lock->word, &expected, thread_id())) {
             lock->contended++;
             return;
         }
         cpu_relax();
     }
-    while (exchange_acquire(&lock->word, 2) != 0)
-        os_wait(&lock->word, 2);
+    sleep_until_acquired(lock);
     lock->contended++;
 }
 
-void lock_wake(struct lock *lock) { os_wake(&lock->word, 1); }
+void lock_wake(struct lock *lock) { os_wake((uint32_t *)(void *)&lock->word, 1); }
 
 #if SLM_DEBUG
 static __thread struct {

@@ -26,10 +26,14 @@ enum lock_rank {
     RANK_METADATA,     /* the allocator of internal structures */
 };
 
+#define LOCK_AWAITED ((uintptr_t)1)
+
 struct lock {
-    uint32_t word; /* 0 free, 1 held, 2 held and somebody may be asleep */
+    /* 0 free, else thread_id() of the holder, with LOCK_AWAITED if somebody may be asleep. One word,
+     * so that there is no instant at which the lock is held and its holder not known: a signal
+     * handler may come at any. */
+    uintptr_t word;
     uint32_t nested;
-    uintptr_t holder;   /* thread_id() of the holder */
     uint64_t contended; /* acquisitions that found the lock held */
 };
 
@@ -44,20 +48,22 @@ HOT_INLINE uintptr_t thread_id(void) {
     return id;
 }
 
+/* thread_id() of the holder, 0 if there is none. */
+HOT_INLINE uintptr_t lock_holder(const struct lock *lock) {
+    return load_relaxed(&lock->word) & ~LOCK_AWAITED;
+}
+
 COLD void lock_acquire_slow(struct lock *lock);
 COLD void lock_wake(struct lock *lock);
 void lock_rank_push(const struct lock *lock, enum lock_rank rank);
 void lock_rank_pop(const struct lock *lock, enum lock_rank rank);
 
 HOT_INLINE void lock_acquire(struct lock *lock, enum lock_rank rank) {
-    uint32_t expected = 0;
-    if (UNLIKELY(!cas_acquire(&lock->word, &expected, 1)))
+    uintptr_t expected = 0;
+    if (UNLIKELY(!cas_acquire(&lock->word, &expected, thread_id())))
         lock_acquire_slow(lock);
-    if (lock->nested == 0) {
-        store_relaxed(&lock->holder, thread_id());
-        if (SLM_DEBUG && rank != RANK_UNCHECKED)
-            lock_rank_push(lock, rank);
-    }
+    if (SLM_DEBUG && lock->nested == 0 && rank != RANK_UNCHECKED)
+        lock_rank_push(lock, rank);
     (void)rank;
 }
 
@@ -69,8 +75,7 @@ HOT_INLINE void lock_release(struct lock *lock, enum lock_rank rank) {
     }
     if (SLM_DEBUG && rank != RANK_UNCHECKED)
         lock_rank_pop(lock, rank);
-    store_relaxed(&lock->holder, 0);
-    if (UNLIKELY(exchange_release(&lock->word, 0) == 2))
+    if (UNLIKELY(exchange_release(&lock->word, 0) & LOCK_AWAITED))
         lock_wake(lock);
 }
 

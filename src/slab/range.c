@@ -10,7 +10,7 @@ static size_t layout_bytes(size_t slabs) {
 /* Where everything lies in `bytes` of reserved memory; false if nothing is left for slabs. */
 static bool lay_out(struct range *range, size_t shift) {
     size_t slab_bytes = (size_t)1 << shift;
-    size_t count = range->mapped_bytes >> shift;
+    size_t count = (range->mapped_bytes >> shift) - 1; /* at least one's room goes to the tables */
     size_t tables = round_up(layout_bytes(count), os_page_bytes);
     uintptr_t start = (uintptr_t)range->mapping;
     uintptr_t end = start + range->mapped_bytes;

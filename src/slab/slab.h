@@ -89,8 +89,11 @@ HOT_INLINE size_t slab_take(struct slab *slab, uint64_t summary) {
     uint64_t bits = load_own(&slab->bits[word]);
     size_t slot = word * 64 + bit_lowest(bits);
     bits &= bits - 1;
-    store_own(&slab->bits[word], bits);
+    /* In this order: a signal handler in between must not find a word that runs empty in the
+     * summary, or it would be handed a slot of the next word. */
     store_own(&slab->summary, summary ^ ((uint64_t)(bits == 0) << word));
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    store_own(&slab->bits[word], bits);
     return slot;
 }
 

@@ -227,6 +227,25 @@ size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
     return purged;
 }
 
+static void recover_range(struct zone *zone, struct range *range) {
+    for (uint32_t number = 0; number < range->fresh; number++) {
+        struct slab *slab = range_slab(range, number);
+        if (slab->state != SLAB_EMPTY || hbitmap_has(&range->empty, number))
+            continue;
+        slab->is_zero = 0;
+        hbitmap_insert(&range->empty, number);
+        hbitmap_insert(&range->dirty, number);
+        zone->dirty++;
+        zone->purging--;
+    }
+}
+
+void zone_recover_purged(void) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
+        for (unsigned i = 0; zones[kind].purging > 0 && i < zones[kind].range_count; i++)
+            recover_range(&zones[kind], &zones[kind].ranges[i]);
+}
+
 size_t zone_decommit(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
     size_t bytes = 0;

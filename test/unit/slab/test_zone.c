@@ -172,6 +172,32 @@ Test(zone, a_purge_that_fails_leaves_the_slabs_dirty_and_usable, .init = set_up)
     EXPECT(zone_acquire(SMALL_CLASS, ME) == slab);
 }
 
+/* As in a child forked while another thread was in the system call of a purge. */
+Test(zone, what_a_purge_has_in_hand_is_taken_back_after_a_fork, .init = set_up) {
+    struct slab *slabs[3];
+    for (unsigned i = 0; i < 3; i++) {
+        slabs[i] = zone_acquire(SMALL_CLASS, ME);
+        slabs[i]->fresh_from = 1;
+    }
+    for (unsigned i = 0; i < 3; i++)
+        release(slabs[i]);
+    struct zone *zone = &zones[ZONE_SMALL];
+    struct range *range = &zone->ranges[0];
+    for (unsigned i = 0; i < 2; i++) {
+        hbitmap_remove(&range->empty, slabs[i]->number);
+        hbitmap_remove(&range->dirty, slabs[i]->number);
+    }
+    zone->dirty -= 2;
+    zone->purging = 2;
+    zone_recover_purged();
+    EXPECT_EQ(zone->purging, 0);
+    EXPECT_EQ(zone->dirty, 3);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(hbitmap_has(&range->empty, slabs[i]->number) && !slabs[i]->is_zero);
+    EXPECT(zone_acquire(SMALL_CLASS, ME) == slabs[0]);
+    EXPECT_EQ(zone_purge(ZONE_SMALL, UINT64_MAX), (size_t)2 << SMALL_SLAB_SHIFT);
+}
+
 /* --- limits ---- */
 
 Test(zone, a_range_is_used_to_its_last_slab_then_another_is_added, .init = set_up_small) {

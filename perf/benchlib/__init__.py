@@ -1,0 +1,1 @@
+"""What perf/bench, perf/scaling, perf/costs and perf/profile are made of."""

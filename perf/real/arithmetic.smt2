@@ -1,0 +1,16 @@
+; arithmetic.smt2: Peano arithmetic by instantiation of quantifiers: z3 makes and drops millions of
+; small terms. It ends with "unknown" when the given rlimit, which counts steps, is used up.
+(declare-datatypes ((Nat 0)) (((zero) (succ (pred Nat)))))
+(declare-fun add (Nat Nat) Nat)
+(declare-fun mul (Nat Nat) Nat)
+(assert (forall ((y Nat)) (= (add zero y) y)))
+(assert (forall ((x Nat) (y Nat)) (= (add (succ x) y) (succ (add x y)))))
+(assert (forall ((y Nat)) (= (mul zero y) zero)))
+(assert (forall ((x Nat) (y Nat)) (= (mul (succ x) y) (add y (mul x y)))))
+(define-fun two () Nat (succ (succ zero)))
+(define-fun four () Nat (mul two two))
+(define-fun sixteen () Nat (mul four four))
+(declare-const r Nat)
+(assert (= r (mul sixteen sixteen)))
+(assert (not (= (mul r two) (add r r))))
+(check-sat)
