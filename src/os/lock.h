@@ -29,9 +29,9 @@ enum lock_rank {
 #define LOCK_AWAITED ((uintptr_t)1)
 
 struct lock {
-    /* 0 free, else thread_id() of the holder, with LOCK_AWAITED if somebody may be asleep. One word,
-     * so that there is no instant at which the lock is held and its holder not known: a signal
-     * handler may come at any. */
+    /* 0 free, else thread_id() of the holder, with LOCK_AWAITED if somebody may be asleep. One
+     * word, so that there is no instant at which the lock is held and its holder not known: a
+     * signal handler may come at any. */
     uintptr_t word;
     uint32_t nested;
     uint64_t contended; /* acquisitions that found the lock held */

@@ -17,6 +17,13 @@
 #define SLM_MREMAP_MAYMOVE 1 /* MREMAP_MAYMOVE, which <sys/mman.h> hides behind _GNU_SOURCE */
 #endif
 
+/* The largest page there may be. */
+#if defined(__x86_64__)
+enum { PROBE_BYTES = 4096 };
+#else
+enum { PROBE_BYTES = 65536 };
+#endif
+
 size_t os_page_bytes = 4096;
 
 static struct {
@@ -126,24 +133,15 @@ static bool drop(void *address, size_t bytes) {
 }
 
 /* Emulators have answered "done" and done nothing, and so may a filter that comes later (field case
- * D9): after each purge it is tried out on a page kept for that. A filter never goes away again, so
- * an honest answer now was one before. Threads may disturb one another here; the lie that one then
- * sees was none, and costs a memset. */
+ * D9): after each purge it is tried out on a page of our own. A filter never goes away again, so an
+ * honest answer now was one before. Threads may disturb one another here; the lie that one then sees
+ * was none, and costs a memset. */
 static bool drop_is_honest(void) {
-    static unsigned char *kept;
-    unsigned char *page = load_acquire(&kept);
-    if (UNLIKELY(page == NULL)) {
-        unsigned char *none = NULL;
-        page = map(os_page_bytes, PROT_READ | PROT_WRITE, 0);
-        if (page == NULL)
-            return false;
-        if (!cas_acq_rel(&kept, &none, page)) {
-            raw_syscall(SYS_munmap, (long)page, (long)os_page_bytes, 0, 0, 0, 0);
-            page = none;
-        }
-    }
-    store_relaxed(page, 1);
-    return drop(page, os_page_bytes) && load_relaxed(page) == 0;
+    static unsigned char tried[PROBE_BYTES] __attribute__((aligned(PROBE_BYTES)));
+    if (os_page_bytes > PROBE_BYTES)
+        return false;
+    store_relaxed(&tried[0], 1);
+    return drop(tried, os_page_bytes) && load_relaxed(&tried[0]) == 0;
 }
 
 bool os_purge(void *address, size_t bytes) {

@@ -106,8 +106,8 @@ size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
  * zone or LARGE can have it; returns the bytes. */
 size_t zone_decommit(enum zone_kind kind);
 
-/* In a forked child, with all locks held: takes back what purges of threads that were not copied had
- * in hand. */
+/* In a forked child, with all locks held: takes back what purges of threads that were not copied
+ * had in hand. */
 void zone_recover_purged(void);
 
 /* Calls `visit` for every slab that was ever used; takes no lock, so what it sees may be changing.

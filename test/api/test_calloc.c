@@ -2,8 +2,11 @@
  * was dirty and freed, after it was given back, after neighbours of other states, and with
  * "known to be zero" shortcuts in play. */
 #include <criterion/criterion.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "api.h"
+#include "slabmalloc/slabmalloc.h"
 
 enum { BLOCKS_MAX = 4200, ROUNDS = 3 };
 
@@ -119,5 +122,97 @@ Test(calloc_zero, after_large_blocks_were_resized) {
         memset(d, 5, size);
         free(c);
         free(d);
+    }
+}
+
+/* --- other ways in which memory goes back ---- */
+
+static const size_t all_kinds[] = {16, 112, 1024, 1280, 12000, 65536, 131072, 300000};
+enum { KINDS = sizeof all_kinds / sizeof *all_kinds, OF_EACH = 400 };
+static void *kinds[KINDS][OF_EACH];
+
+static void dirty_and_free_all_kinds(void) {
+    for (size_t k = 0; k < KINDS; k++)
+        for (size_t i = 0; i < OF_EACH; i++)
+            memset(kinds[k][i] = malloc(all_kinds[k]), 0xdb, all_kinds[k]);
+    for (size_t k = 0; k < KINDS; k++)
+        for (size_t i = 0; i < OF_EACH; i++)
+            free(kinds[k][i]);
+}
+
+static void check_all_kinds(const char *when) {
+    for (size_t k = 0; k < KINDS; k++) {
+        for (size_t i = 0; i < OF_EACH; i++) {
+            kinds[k][i] = calloc(1, all_kinds[k]);
+            if (kinds[k][i] == NULL || !is_all(kinds[k][i], 0, all_kinds[k]))
+                cr_assert_fail("calloc(%zu), block %zu, %s", all_kinds[k], i, when);
+        }
+    }
+    for (size_t k = 0; k < KINDS; k++)
+        for (size_t i = 0; i < OF_EACH; i++)
+            free(kinds[k][i]);
+}
+
+static size_t dirty_slabs(void) {
+    static struct slm_stats stats;
+    slm_stats_get(&stats);
+    return stats.small.slabs_dirty;
+}
+
+/* By itself: slabs that have been empty for a second, noticed by a later free. */
+Test(calloc_zero, after_purges_by_time, .timeout = 60) {
+    dirty_and_free_all_kinds();
+    size_t dirty = dirty_slabs();
+    for (int round = 0; round < 2; round++) {
+        usleep(1200000);
+        void *pair[20];
+        for (int i = 0; i < 20; i++)
+            pair[i] = malloc(131072);
+        for (int i = 0; i < 20; i++)
+            free(pair[i]);
+    }
+    cr_assert(SLM_TORTURE || (dirty > 20 && dirty_slabs() < dirty), "%zu dirty, then %zu", dirty,
+              dirty_slabs());
+    check_all_kinds("after purges by time");
+}
+
+static void be_refused(void) {
+    struct rlimit back, none;
+    cr_assert_eq(getrlimit(RLIMIT_AS, &back), 0);
+    none = back;
+    none.rlim_cur = 1;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &none), 0);
+    void *refused = malloc((size_t)1 << 40);
+    cr_assert_eq(setrlimit(RLIMIT_AS, &back), 0);
+    cr_assert_null(refused);
+}
+
+/* The system refuses memory: what is free is given back, with its charge, and taken again. */
+Test(calloc_zero, after_memory_was_refused, .timeout = 60) {
+    dirty_and_free_all_kinds();
+    be_refused(); /* the first purge of the process */
+    cr_assert(SLM_TORTURE || dirty_slabs() == 0, "%zu dirty slabs", dirty_slabs());
+    check_all_kinds("after memory was refused");
+    dirty_and_free_all_kinds();
+    cr_assert(SLM_TORTURE || dirty_slabs() > 20, "%zu dirty slabs", dirty_slabs());
+    be_refused();
+    cr_assert(SLM_TORTURE || dirty_slabs() == 0, "%zu dirty slabs", dirty_slabs());
+    check_all_kinds("after memory was refused");
+}
+
+/* Slots that realloc left, in every class. */
+Test(calloc_zero, after_realloc_in_slabs) {
+    for (int round = 0; round < 3; round++) {
+        for (size_t k = 0; k < KINDS; k++) {
+            for (size_t i = 0; i < OF_EACH; i++) {
+                size_t to = all_kinds[(k + i) % KINDS];
+                char *block = calloc(1, all_kinds[k]);
+                cr_assert(is_all(block, 0, all_kinds[k]), "class %zu", all_kinds[k]);
+                memset(block, 0xee, all_kinds[k]);
+                block = hidden(realloc(block, to));
+                memset(block, 0xef, to);
+                free(block);
+            }
+        }
     }
 }

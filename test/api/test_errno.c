@@ -1,8 +1,10 @@
 /* Protects: errno (field case 11, D1, D2): a million mixed operations, purges included, leave it as
  * it was; a free does so always, even where system calls fail below it. */
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 #include "api.h"
+#include "slabmalloc/slabmalloc.h"
 
 enum { BLOCKS = 1000, STEPS = 1000000, TRIM_EVERY = 20000 };
 
@@ -11,7 +13,7 @@ Test(errno_kept, malloc_is_ours) { cr_assert(is_ours("malloc")); }
 static void *allocate(uint64_t *random, size_t size) {
     size_t alignment = (size_t)8 << next_random(random) % 10;
     void *pointer = NULL;
-    switch (next_random(random) % 7) {
+    switch (next_random(random) % 12) {
     case 0:
         return calloc(1, size);
     case 1:
@@ -20,6 +22,12 @@ static void *allocate(uint64_t *random, size_t size) {
         return posix_memalign(&pointer, alignment, size) == 0 ? pointer : NULL;
     case 3:
         return realloc(hidden(NULL), size);
+    case 4:
+        return reallocarray(hidden(NULL), 1, size);
+    case 5:
+        return memalign(alignment, size);
+    case 6:
+        return size % 2 == 0 ? valloc(size) : pvalloc(size);
     default:
         return malloc(size);
     }
@@ -104,4 +112,77 @@ Test(errno_kept, where_mappings_come_and_go) {
         malloc_trim(0);
         cr_assert_eq(errno, ERRNO_MARK, "size %zu: %d", size, errno);
     }
+}
+
+/* --- a free that gives back what has been free for long --------------------------------------- */
+
+static void errno_after(void (*call)(void *), void *block, const char *name) {
+    errno = ERRNO_MARK;
+    call(block);
+    cr_assert_eq(errno, ERRNO_MARK, "%s set errno to %d", name, errno);
+}
+
+static void aligned_sized(void *block) { free_aligned_sized(block, 4096, (size_t)1 << 20); }
+static void to_nothing(void *block) { cr_assert_null(realloc(block, hidden_size(0))); }
+
+static uint64_t unmappings(void) {
+    static struct slm_stats stats;
+    slm_stats_get(&stats);
+    return stats.large.unmappings;
+}
+
+/* Each unmaps what was freed more than a second before. */
+Test(errno_kept, by_frees_that_unmap, .timeout = 60) {
+    static const struct {
+        const char *name;
+        void (*call)(void *);
+    } ways[] = {{"free", free},
+                {"free_aligned_sized", aligned_sized},
+                {"realloc to 0", to_nothing}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        /* Neighbours of live blocks do not merge, which would make what is old young again. */
+        void *block = malloc((size_t)1 << 20);
+        void *apart = malloc((size_t)1 << 20);
+        void *old = malloc((size_t)3 << 20);
+        void *end = malloc((size_t)1 << 20);
+        free(old);
+        usleep(1100000);
+        uint64_t before = unmappings();
+        errno_after(ways[i].call, block, ways[i].name);
+        cr_assert_gt(unmappings(), before, "%s unmapped nothing", ways[i].name);
+        free(apart);
+        free(end);
+        malloc_trim(0);
+    }
+}
+
+/* ENOMEM and nothing else, from every function, when the system refuses memory or the size is
+ * absurd; posix_memalign returns it. */
+Test(errno_kept, failures_say_why) {
+    static const size_t sizes[] = {(size_t)1 << 50, PTRDIFF_MAX, SIZE_MAX};
+    void *block = malloc(100);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t size = hidden_size(sizes[i]);
+        void *results[9];
+        int errors[9], n = 0;
+#define TRY(call) (errno = ERRNO_MARK, results[n] = hidden(call), errors[n++] = errno)
+        TRY(malloc(size));
+        TRY(calloc(1, size));
+        TRY(realloc(hidden(NULL), size));
+        TRY(realloc(hidden(block), size));
+        TRY(reallocarray(hidden(block), size, 1));
+        TRY(aligned_alloc(64, size));
+        TRY(memalign(4096, size));
+        TRY(valloc(size));
+        TRY(pvalloc(size));
+#undef TRY
+        for (int j = 0; j < n; j++)
+            cr_assert(results[j] == NULL && errors[j] == ENOMEM, "call %d: %p, errno %d", j,
+                      results[j], errors[j]);
+        void *result = &result;
+        errno = ERRNO_MARK;
+        cr_assert_eq(posix_memalign(&result, 64, size), ENOMEM);
+        cr_assert(result == (void *)&result && errno == ERRNO_MARK);
+    }
+    free(block);
 }

@@ -255,3 +255,78 @@ Test(operators, mix_with_malloc_and_free) {
     cr_assert(is_all(grown, 7, 10));
     ::operator delete[](grown);
 }
+
+// The edges of size and alignment (field case 12), as test_sizes.c has them for C: a success is
+// aligned and holds its ends, a failure is null or bad_alloc, and never a smaller block.
+static bool try_form(int form, std::size_t size) {
+    void *block = nullptr;
+    bool thrown = false;
+    try {
+        block = form < 4 ? throwing(form, size) : not_throwing(form - 4, size);
+    } catch (const std::bad_alloc &) {
+        thrown = true;
+    }
+    if (thrown != (form < 4 && block == nullptr))
+        cr_assert_fail("form %d, size %zx: neither a block nor what a failure is", form, size);
+    if (block == nullptr)
+        return false;
+    if (!is_aligned(block, form % 4 < 2 ? 16 : 4096) || malloc_usable_size(block) < size)
+        cr_assert_fail("form %d, size %zx: %p", form, size, block);
+    if (size > 0)
+        static_cast<char *>(block)[0] = static_cast<char *>(block)[size - 1] = 1;
+    free(block);
+    return true;
+}
+
+Test(operators, at_the_edges_of_size, .timeout = 60) {
+    for (int form = 0; form < 8; form++) {
+        for (unsigned bits = 0; bits < 64; bits++) {
+            if (SLM_TORTURE && bits > 24 && bits < 62) // which cannot unmap
+                continue;
+            const std::size_t power = std::size_t(1) << bits;
+            for (std::size_t size = power - 1; size != power + 2; size++) {
+                bool served = try_form(form, hidden_size(size));
+                cr_assert(served ? size <= PTRDIFF_MAX : size > std::size_t(1) << 24,
+                          "form %d, size %zx", form, size);
+            }
+        }
+        for (std::size_t size = SIZE_MAX - 4096; size != 0; size++)
+            cr_assert_not(try_form(form, hidden_size(size)), "form %d, size %zx", form, size);
+        for (std::size_t size = PTRDIFF_MAX - 16; size <= std::size_t(PTRDIFF_MAX) + 16; size++)
+            cr_assert_not(try_form(form, hidden_size(size)), "form %d, size %zx", form, size);
+    }
+}
+
+Test(operators, refuse_alignments_beyond_the_address_space) {
+    for (unsigned bits = 47; bits < 64; bits++) {
+        auto alignment = std::align_val_t(std::size_t(1) << bits);
+        cr_assert_null(hidden(::operator new(1, alignment, std::nothrow)), "2^%u", bits);
+        cr_assert_null(hidden(::operator new[](1, alignment, std::nothrow)), "2^%u", bits);
+    }
+}
+
+// Field case 25: right sizes and alignments, size 0 with an alignment among them; D1: errno.
+Test(operators, delete_with_the_right_hints_keeps_errno) {
+    static const std::size_t sizes[] = {0, 1, 40, 1000, 1024, 50000, 131072, 500000};
+    struct mallinfo2 before = mallinfo2();
+    for (std::size_t size : sizes) {
+        for (std::size_t bits = 0; bits <= 21; bits++) {
+            auto alignment = std::align_val_t(std::size_t(1) << bits);
+            void *one = hidden(::operator new(size, alignment));
+            void *many = hidden(::operator new[](size, alignment));
+            void *unsized = hidden(::operator new(size, alignment, std::nothrow));
+            void *plain = hidden(::operator new(size));
+            void *plain_many = hidden(::operator new[](size));
+            errno = ERRNO_MARK;
+            ::operator delete(one, size, alignment);
+            ::operator delete[](many, size, alignment);
+            ::operator delete(unsized, alignment);
+            ::operator delete(plain, size);
+            ::operator delete[](plain_many, size);
+            cr_assert_eq(errno, ERRNO_MARK, "size %zu: errno %d", size, errno);
+        }
+    }
+    struct mallinfo2 after = mallinfo2();
+    cr_assert_eq(after.uordblks, before.uordblks);
+    cr_assert_eq(after.hblkhd, before.hblkhd);
+}

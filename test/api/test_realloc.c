@@ -74,26 +74,48 @@ static bool ends_before_a_hole(const char *block, size_t bytes) {
     return !find_mapping(behind, &start, &end, access) || access[0] != 'r';
 }
 
-Test(realloc_source, at_the_end_of_the_writable_zone) {
-    enum { SLOTS_MAX = 4096, SLOT_BYTES = 131072 };
+/* Allocates slots of one class to the border of what is writable, and resizes the one there. */
+static void resize_at_the_border(size_t slot_bytes) {
+    enum { SLOTS_MAX = 1000000 };
     static char *slots[SLOTS_MAX];
     char *source = NULL;
     size_t count = 0;
     while (source == NULL && count < SLOTS_MAX) {
-        char *slot = slots[count++] = malloc(SLOT_BYTES);
-        cr_assert_eq(malloc_usable_size(slot), SLOT_BYTES);
-        if (ends_before_a_hole(slot, SLOT_BYTES))
+        char *slot = slots[count++] = malloc(slot_bytes);
+        cr_assert_eq(malloc_usable_size(slot), slot_bytes);
+        /* Slabs, and what is writable of a zone, end at such borders only. */
+        if (is_aligned(slot + slot_bytes, 65536) && ends_before_a_hole(slot, slot_bytes))
             source = slot;
     }
     cr_assert_not_null(source, "no slot at the border of what is writable");
-    pattern_fill(source, 5, 0, SLOT_BYTES);
-    char *moved = hidden(realloc(source, 3 * SLOT_BYTES));
-    cr_assert_eq(pattern_differs(moved, 5, SLOT_BYTES), SLOT_BYTES);
+    pattern_fill(source, 5, 0, slot_bytes);
+    char *moved = hidden(realloc(source, 3 * slot_bytes));
+    cr_assert_eq(pattern_differs(moved, 5, slot_bytes), slot_bytes);
     moved = hidden(realloc(moved, 10));
     cr_assert_eq(pattern_differs(moved, 5, 10), 10);
     free(moved);
     for (size_t i = 0; i + 1 < count; i++)
         free(slots[i]);
+}
+
+Test(realloc_source, small_at_the_end_of_the_writable_zone) { resize_at_the_border(131072); }
+
+/* The class of 16 bytes fills its slab to the last byte. */
+Test(realloc_source, tiny_at_the_end_of_the_writable_zone) { resize_at_the_border(16); }
+
+/* The system moves a mapping only if all of it has the same properties: this one must be copied. */
+Test(realloc_source, large_at_a_wall_is_copied_whole) {
+    enum { BYTES = 8 << 20 };
+    void *wall = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *block = malloc(BYTES);
+    cr_assert_neq(wall, MAP_FAILED);
+    cr_assert(ends_before_a_hole(block, BYTES));
+    pattern_fill(block, 3, 0, BYTES);
+    cr_assert_eq(madvise(block + BYTES / 2, BYTES / 4, MADV_DONTFORK), 0);
+    char *moved = hidden(realloc(block, BYTES + 50000));
+    cr_assert_eq(pattern_differs(moved, 3, BYTES), BYTES);
+    free(moved);
+    free(hidden(calloc(1, BYTES))); /* perhaps in the old place */
 }
 
 Test(realloc_source, large_before_an_inaccessible_page) {

@@ -84,9 +84,9 @@ static void run_with_many(void) {
     /* None is left: what was freed can still be used again. */
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct block *kept = block_new(&state, 10 * MIB);
-    while (mmap(NULL, page, mapping_count() % 2 ? PROT_READ : PROT_NONE,
-                MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
-        ;
+    for (unsigned i = 0; mmap(NULL, page, i % 2 ? PROT_READ : PROT_NONE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;)
+        i++;
     block_delete(kept);
     for (size_t i = 0; i < 10000 / SLOWNESS + 100; i++)
         block_delete(block_resize(&state, block_new(&state, random_below(&state, 9 * MIB)), 100));
