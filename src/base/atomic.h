@@ -26,6 +26,8 @@
 
 #define cas_acquire(p, expected, desired)                                                         \
     __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define cas_seq_cst(p, expected, desired)                                                         \
+    __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
 #define cas_acq_rel(p, expected, desired)                                                         \
     __atomic_compare_exchange_n((p), (expected), (desired), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 

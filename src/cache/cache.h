@@ -77,6 +77,12 @@ HOT_INLINE struct cache *owner_cache(uintptr_t owner) {
     return (struct cache *)(owner & ~OWNER_PENDING);
 }
 
+/* Whether a slab's owner is a thread that the fork did not copy. */
+HOT_INLINE bool cache_is_vanished(uintptr_t owner) {
+    return owner_cache(owner) != NULL &&
+           load_relaxed(&owner_cache(owner)->state) == CACHE_VANISHED;
+}
+
 /* --- refill.c: the owner's slow side ---------------------------------------------------------- */
 
 /* A slab of the class with a free slot, now current; NULL if there is none. `may_grow`: an empty

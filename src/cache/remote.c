@@ -7,13 +7,18 @@
  *       2. S.owner has PENDING? done.     (the drain that clears it comes later and sees the bit)
  *       3. lock C; if S.owner is still C: set PENDING, push S on C's queue; unlock C.
  *          If not, start again at 2 with the new owner; if S has none, adopt S and merge.
+ *          (C's lock keeps C from giving S up, but an empty S reaches the zone without it: so
+ *          PENDING is set by an exchange of the owner that was seen, and of no other.)
  *   C:  a. take the whole queue; for each S: clear PENDING by an exchange
  *       b. take remote_bits word by word, by exchanges.
  *
  * 1 before 2 and a before b are locked instructions: either R sees PENDING cleared and queues S
  * again, or C sees R's bit. So once R's free has returned, S is queued, adopted or merged; and
  * while anything is unmerged, S.owner differs from C, so that C's own frees leave the hot path
- * and are checked against remote_bits too. */
+ * and are checked against remote_bits too.
+ *
+ * remote.pml, beside this file, is a model of all of this, of adoption, thread exit and rescue,
+ * which test/protocol searches exhaustively. It changes with the code. */
 #include "cache/cache.h"
 
 #include "slab/depot.h"
@@ -52,30 +57,42 @@ void cache_drain(struct cache *cache) {
     }
 }
 
+/* With the cache's lock held. False: `owner` is not the slab's any more. */
+static bool queue_as_pending(struct cache *cache, struct slab *slab, uintptr_t owner) {
+    if (!cas_seq_cst(&slab->owner, &owner, owner | OWNER_PENDING))
+        return false;
+    slab->queue_next = load_relaxed(&cache->remote_queue);
+    struct slab *expected = slab->queue_next;
+    while (!cas_acq_rel(&cache->remote_queue, &expected, slab))
+        slab->queue_next = expected; /* the owner took the queue meanwhile */
+    return true;
+}
+
 /* Step 3. False: the owner has changed. */
 static bool queue_on(struct cache *cache, struct slab *slab) {
     lock_acquire(&cache->lock, RANK_CACHE);
     uintptr_t owner = load_relaxed(&slab->owner);
     bool same =
         owner_cache(owner) == cache && load_relaxed(&cache->state) != CACHE_VANISHED;
-    /* A slab on its way back to the zone has merged our bit: there is nothing left to tell. */
-    if (same && (owner & OWNER_PENDING) == 0 && load_relaxed(&slab->state) != SLAB_CLAIMED) {
-        exchange_seq_cst(&slab->owner, owner | OWNER_PENDING);
-        slab->queue_next = load_relaxed(&cache->remote_queue);
-        struct slab *expected = slab->queue_next;
-        while (!cas_acq_rel(&cache->remote_queue, &expected, slab))
-            slab->queue_next = expected; /* the owner took the queue meanwhile */
-    }
+    uint8_t state = load_relaxed(&slab->state);
+    /* A slab on its way back to the zone has merged our bit: there is nothing left to tell. It goes
+     * that way without our lock: it may be the zone's by now, or anybody's, hence the exchange of
+     * none but the owner that we saw. */
+    if (same && (owner & OWNER_PENDING) == 0 && state != SLAB_CLAIMED && state != SLAB_EMPTY)
+        same = queue_as_pending(cache, slab, owner);
     lock_release(&cache->lock, RANK_CACHE);
     return same;
 }
 
-static bool is_adoptable(const struct slab *slab) {
-    const struct cache *owner = owner_cache(load_relaxed(&slab->owner));
-    uint8_t state = load_relaxed(&slab->state);
-    if (owner == NULL)
-        return state == SLAB_SHELVED || state == SLAB_ORPHANED;
-    return load_relaxed(&owner->state) == CACHE_VANISHED && state != SLAB_CLAIMED;
+/* With the lock of the depot of `cls` held. The state is read before the owner: one that is
+ * vanished by then was so before, so the slab can't have changed hands in between. */
+static bool is_adoptable(const struct slab *slab, unsigned cls) {
+    unsigned now_cls;
+    uint8_t state = slab_state_in_class(slab, &now_cls);
+    if (now_cls != cls || state == SLAB_EMPTY || state == SLAB_CLAIMED)
+        return false;
+    return state == SLAB_SHELVED || state == SLAB_ORPHANED ||
+           cache_is_vanished(load_relaxed(&slab->owner));
 }
 
 /* Makes an unowned slab `self`'s and merges what other threads freed in it. False: somebody else
@@ -84,7 +101,7 @@ static bool adopt(struct cache *self, struct slab *slab) {
     unsigned cls = load_relaxed(&slab->cls);
     struct depot *depot = &depots[cls];
     lock_acquire(&depot->lock, RANK_CLASS);
-    bool ours = load_relaxed(&slab->cls) == cls && is_adoptable(slab);
+    bool ours = is_adoptable(slab, cls);
     if (ours) {
         if (load_relaxed(&slab->owner) != 0)
             slab_rebuild_summary(slab); /* its thread vanished in a fork, maybe half way */

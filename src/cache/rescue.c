@@ -16,11 +16,6 @@ static uint64_t cursor; /* zone << 56 | range << 32 | slab number */
 
 void cache_rescue_restart(void) { cursor = 0; }
 
-static bool is_vanished(uintptr_t owner) {
-    return owner_cache(owner) != NULL &&
-           load_relaxed(&owner_cache(owner)->state) == CACHE_VANISHED;
-}
-
 /* A double free that only the merge could find is for this thread to report. */
 static void take_over_late(struct cache *self, struct cache *owner) {
     if (LIKELY(owner->late_slab == NULL))
@@ -31,16 +26,18 @@ static void take_over_late(struct cache *self, struct cache *owner) {
 }
 
 static void rescue(struct cache *self, struct slab *slab) {
-    if (!is_vanished(load_relaxed(&slab->owner)))
+    /* Before the owner: one that is vanished by then was so before, and the state is its own. */
+    bool claimed = load_acquire(&slab->state) == SLAB_CLAIMED;
+    if (!cache_is_vanished(load_relaxed(&slab->owner)))
         return;
-    if (load_relaxed(&slab->state) == SLAB_CLAIMED) {
+    if (claimed) {
         zone_release(slab); /* nothing lives in it */
         return;
     }
     struct depot *depot = &depots[slab->cls];
     bool empty = false;
     lock_acquire(&depot->lock, RANK_CLASS);
-    if (is_vanished(load_relaxed(&slab->owner))) {
+    if (cache_is_vanished(load_relaxed(&slab->owner))) {
         struct cache *owner = owner_cache(load_relaxed(&slab->owner));
         slab_rebuild_summary(slab);
         cache_merge(owner, slab);

@@ -91,12 +91,21 @@ void *heap_malloc_aligned(size_t bytes, size_t alignment) {
     return malloc_large(bytes, alignment, &is_zero);
 }
 
+/* Whole pages of a large block are given back rather than cleared: who asks for that much seldom
+ * uses all of it, and what is not used costs no memory then. */
+static void clear(void *pointer, size_t bytes) {
+    size_t pages = bytes >= CLEAR_BY_PURGE_BYTES ? round_down(bytes, os_page_bytes) : 0;
+    if (pages > 0 && !os_purge(pointer, pages))
+        pages = 0;
+    memset((char *)pointer + pages, 0, bytes - pages);
+}
+
 void *heap_calloc(size_t bytes) {
     bool is_zero = false;
     void *pointer = bytes > SMALL_MAX_BYTES ? malloc_large(bytes, MIN_ALIGNMENT, &is_zero)
                                             : malloc_class(class_of(bytes), &is_zero);
     if (pointer != NULL && !is_zero)
-        memset(pointer, 0, bytes);
+        clear(pointer, bytes);
     return pointer;
 }
 

@@ -134,8 +134,8 @@ static bool drop(void *address, size_t bytes) {
 
 /* Emulators have answered "done" and done nothing, and so may a filter that comes later (field case
  * D9): after each purge it is tried out on a page of our own. A filter never goes away again, so an
- * honest answer now was one before. Threads may disturb one another here; the lie that one then sees
- * was none, and costs a memset. */
+ * honest answer now was one before. Threads may disturb one another here; the lie that one then
+ * sees was none, and costs a memset. */
 static bool drop_is_honest(void) {
     static unsigned char tried[PROBE_BYTES] __attribute__((aligned(PROBE_BYTES)));
     if (os_page_bytes > PROBE_BYTES)

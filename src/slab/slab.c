@@ -55,7 +55,8 @@ unsigned slab_merge_remote(struct slab *slab, size_t *conflict) {
     unsigned merged = 0;
     unsigned words = slab_words(slab);
     for (unsigned w = 0; w < words; w++) {
-        if (load_relaxed(&slab->remote_bits[w]) == 0)
+        /* seq_cst: not before the exchange that cleared OWNER_PENDING */
+        if (load_seq_cst(&slab->remote_bits[w]) == 0)
             continue;
         uint64_t remote = exchange_seq_cst(&slab->remote_bits[w], 0);
         uint64_t bits = load_relaxed(&slab->bits[w]);

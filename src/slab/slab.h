@@ -130,6 +130,19 @@ HOT_INLINE bool slab_is_free(const struct slab *slab, size_t slot) {
     return free_bits >> (slot % 64) & 1;
 }
 
+/* Class and state as they were at one instant: under the depot's lock of that class, a slab seen
+ * shelved or orphaned in it stays so, while one read after the other may be of two lives. */
+HOT_INLINE uint8_t slab_state_in_class(const struct slab *slab, unsigned *cls) {
+    _Static_assert(offsetof(struct slab, state) == offsetof(struct slab, cls) + 1 &&
+                       offsetof(struct slab, cls) % 2 == 0 &&
+                       __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+                   "one aligned load; the class is its low byte");
+    const uint16_t __attribute__((may_alias)) *both = (const void *)&slab->cls;
+    uint16_t value = load_acquire(both);
+    *cls = value & 0xff;
+    return (uint8_t)(value >> 8);
+}
+
 /* Exactly why `address`, which lies in this slab, can't be freed; FAULT_NONE if it can. */
 enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot);
 
