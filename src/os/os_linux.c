@@ -65,10 +65,21 @@ static bool fails_by_schedule(enum os_call call) {
     return true;
 }
 
+extern void *__curbrk __attribute__((weak)); /* glibc's: the break as it knows it */
+static uintptr_t break_at_start;
+
 void os_init(void) {
     unsigned long page_bytes = getauxval(AT_PAGESZ);
     if (is_power_of_two(page_bytes))
         os_page_bytes = page_bytes;
+    if (break_at_start == 0)
+        store_relaxed(&break_at_start, (uintptr_t)raw_syscall(SYS_brk, 0, 0, 0, 0, 0, 0));
+}
+
+bool os_is_libc_heap(uintptr_t address) {
+    uintptr_t start = load_relaxed(&break_at_start);
+    return &__curbrk != NULL && start != 0 && address >= start &&
+           address < (uintptr_t)load_relaxed(&__curbrk);
 }
 
 #ifdef SLM_TSAN

@@ -10,6 +10,7 @@
 #include "base/fatal.h"
 #include "core/options.h"
 #include "large/large.h"
+#include "os/os.h"
 #include "slab/zone.h"
 
 static bool is_free_call(const char *call) {
@@ -71,7 +72,10 @@ static void explain_large(struct text *line, uintptr_t address) {
         text_format(line, "the LARGE block there is already free");
         break;
     default:
-        text_format(line, "never allocated here, or a LARGE block freed long ago");
+        text_format(line, os_is_libc_heap(address)
+                              ? "never allocated here, but in the program break, as the C "
+                                "library's own malloc does for libraries loaded with RTLD_DEEPBIND"
+                              : "never allocated here, or a LARGE block freed long ago");
         break;
     }
 }

@@ -3,7 +3,8 @@
  * Protects: the outcome is known (field case A8). Blocks that the plugin allocates and frees itself
  * are glibc's, and fine. A block that libc has allocated for it (asprintf, strdup, getline) is
  * ours, and glibc's free, which the plugin calls, ends the process with glibc's own message. A
- * plugin that is itself linked with slabmalloc finds ours, and works.
+ * plugin that is itself linked with slabmalloc finds ours, and works. A block of the plugin's that
+ * the program frees is diagnosed as one of libc's malloc.
  *
  * Not linked with the library: run with it preloaded. deepbind PLUGIN libc|linked: what the plugin
  * is linked with */
@@ -42,6 +43,24 @@ static int fail(const char *what, int status, const char *text) {
     return 1;
 }
 
+static void *(*allocates)(void);
+
+static int free_the_plugins(void) {
+    free(allocates());
+    return 0;
+}
+
+/* A block of libc's malloc comes to us: told by name. */
+static int check_the_other_way(void *plugin, char *text, size_t size) {
+    *(void **)&allocates = dlsym(plugin, "plugin_allocates");
+    int status = call(free_the_plugins, text, size);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
+        strstr(text, "slabmalloc: invalid free: free(0x") == NULL ||
+        strstr(text, "libraries loaded with RTLD_DEEPBIND\n") == NULL)
+        return fail("a block of the plugin's", status, text);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static char text[4096];
     int (*own)(void), (*crossing)(void);
@@ -65,5 +84,5 @@ int main(int argc, char **argv) {
         strstr(text, "munmap_chunk(): invalid") == NULL && strstr(text, "slabmalloc: ") == NULL)
         return fail("what was said", status, text);
     printf("%s", text);
-    return 0;
+    return check_the_other_way(plugin, text, sizeof text);
 }

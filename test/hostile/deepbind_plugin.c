@@ -12,6 +12,9 @@ int plugin_frees_asprintf(void) {
     return length == 11 ? 0 : 2;
 }
 
+/* A block of libc's malloc, for others to free. */
+void *plugin_allocates(void) { return malloc(100); }
+
 int plugin_frees_own(void) {
     char *text = malloc(100);
     memset(text, 1, 100);

@@ -28,6 +28,7 @@ enum outcome {
     PADDING,        /* in a slab, in no slot */
     NEVER,          /* in the heap's range, where no slab has been */
     FOREIGN,        /* nothing of ours */
+    BREAK,          /* in the program break */
     SILENT,         /* freed before, but nothing can be written */
     FINE,           /* no fault: exit 0 and not a word */
 };
@@ -133,6 +134,9 @@ static void put_reason(char *text, size_t size, const struct fault_case *c, enum
                  zone_names[in]);
     else if (c->outcome == NEVER)
         snprintf(text, size, "in the heap, but no block was ever allocated there");
+    else if (c->outcome == BREAK)
+        snprintf(text, size, "never allocated here, but in the program break, as the C library's "
+                             "own malloc does for libraries loaded with RTLD_DEEPBIND");
     else
         snprintf(text, size, "never allocated here, or a LARGE block freed long ago");
 }
