@@ -41,7 +41,6 @@ static void visit_cache(struct cache *cache, void *context) {
     struct slm_stats *stats = context;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
         stats->classes[cls].frees += load_relaxed(&cache->bins[cls].frees);
-    stats->metadata_bytes += sizeof *cache;
     stats->caches++;
 }
 

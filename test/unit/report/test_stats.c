@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cache/cache.h"
+#include "os/metadata.h"
 #include "report/stats.h"
 #include "slab/zone.h"
 #include "slabmalloc/slabmalloc.h"
@@ -99,6 +100,10 @@ Test(stats, every_class_counts_its_own_calls, .init = set_up) {
     }
     EXPECT_EQ(get().caches, 2); /* the shared one and ours */
     EXPECT(get().metadata_bytes >= sizeof(struct cache));
+    struct slm_stats stats = get(); /* caches lie in the metadata's chunks, headers do not */
+    size_t slabs = stats.tiny.slabs + stats.tiny.slabs_empty + stats.small.slabs +
+                   stats.small.slabs_empty;
+    EXPECT_EQ(stats.metadata_bytes, metadata_bytes() + slabs * sizeof(struct slab));
 }
 
 Test(stats, of_one_thread_are_exact_at_every_moment, .init = set_up) {
