@@ -51,18 +51,18 @@ HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address, enum zone_kind
  * that a free of a TINY block is as short as can be. */
 HOT_INLINE bool hot_free_tiny(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
-    uintptr_t offset = address - zone_map.tiny_base;
-    return LIKELY(offset < zone_map.tiny_span) &&
-           hot_free_in(slab_header(zone_map.tiny_headers, offset >> TINY_SLAB_SHIFT), address,
-                       ZONE_TINY);
+    uintptr_t offset = address - load_own(&zone_map.tiny_base);
+    return LIKELY(offset < load_own(&zone_map.tiny_span)) &&
+           hot_free_in(slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT),
+                       address, ZONE_TINY);
 }
 
 HOT_INLINE bool hot_free_small(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
-    uintptr_t offset = address - zone_map.small_base;
-    return LIKELY(offset < zone_map.small_span) &&
-           hot_free_in(slab_header(zone_map.small_headers, offset >> SMALL_SLAB_SHIFT), address,
-                       ZONE_SMALL);
+    uintptr_t offset = address - load_own(&zone_map.small_base);
+    return LIKELY(offset < load_own(&zone_map.small_span)) &&
+           hot_free_in(slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT),
+                       address, ZONE_SMALL);
 }
 
 #endif

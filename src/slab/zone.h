@@ -79,12 +79,12 @@ HOT_INLINE struct slab *range_slab(const struct range *range, size_t number) {
 }
 
 HOT_INLINE struct slab *zone_find(uintptr_t address) {
-    uintptr_t offset = address - zone_map.tiny_base;
-    if (LIKELY(offset < zone_map.tiny_span))
-        return slab_header(zone_map.tiny_headers, offset >> TINY_SLAB_SHIFT);
-    offset = address - zone_map.small_base;
-    if (LIKELY(offset < zone_map.small_span))
-        return slab_header(zone_map.small_headers, offset >> SMALL_SLAB_SHIFT);
+    uintptr_t offset = address - load_own(&zone_map.tiny_base);
+    if (LIKELY(offset < load_own(&zone_map.tiny_span)))
+        return slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT);
+    offset = address - load_own(&zone_map.small_base);
+    if (LIKELY(offset < load_own(&zone_map.small_span)))
+        return slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT);
     return zone_find_slow(address);
 }
 
