@@ -210,6 +210,20 @@ struct extent *extent_take(size_t bytes, size_t alignment) {
     return extent;
 }
 
+struct extent *extent_take_longest(size_t least_bytes, size_t bytes) {
+    for (unsigned word = BIN_WORDS; word-- > 0;) {
+        if (cache.nonempty[word] == 0)
+            continue;
+        struct extent *extent = cache.bins[word * 64 + bit_highest(cache.nonempty[word])];
+        if (extent->bytes < least_bytes)
+            return NULL;
+        unlink_free(extent);
+        keep_rest(extent, bytes);
+        return extent;
+    }
+    return NULL;
+}
+
 static bool is_free(const struct extent *extent) {
     return extent != NULL && extent->state == EXTENT_FREE;
 }

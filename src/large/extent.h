@@ -46,6 +46,10 @@ void extent_forget(struct extent *extent);
  * Needs two descriptors in reserve. */
 struct extent *extent_take(size_t bytes, size_t alignment);
 
+/* Takes the longest free extent if it holds at least `least_bytes`, cut to `bytes` if it is longer;
+ * NULL: there is none. Needs a descriptor in reserve. */
+struct extent *extent_take_longest(size_t least_bytes, size_t bytes);
+
 /* Puts an unlisted extent into the cache, merged with free neighbours. */
 void extent_put(struct extent *extent, uint64_t now_ms);
 

@@ -151,6 +151,47 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     return extent;
 }
 
+/* Lets the system extend or move a live extent's mapping; the lock is released meanwhile. */
+static bool remap(struct extent *extent, size_t bytes) {
+    uintptr_t address = extent->address;
+    size_t old_bytes = extent->bytes;
+    struct pagemap_nodes nodes;
+    if (!pagemap_reserve_nodes(&nodes))
+        return false;
+    count_live(extent, false);
+    extent_hide(extent);
+    leave_lock();
+    void *moved = os_remap((void *)address, old_bytes, bytes, true);
+    enter_lock();
+    uintptr_t to = moved != NULL ? (uintptr_t)moved : address;
+    size_t to_bytes = moved != NULL ? bytes : old_bytes;
+    pagemap_return_nodes(&nodes);
+    if (!pagemap_prepare(to, to + to_bytes - 1))
+        ASSERT(!"two pages need at most the nodes that were returned");
+    extent_show(extent, to, to_bytes);
+    count_live(extent, true);
+    return moved != NULL;
+}
+
+/* With the lock held: no cached extent is long enough, but the longest may be made so. Its memory is
+ * there, and moving page tables is cheaper than to fault in and clear as much; nor is it held twice. */
+static struct extent *lengthen_cached(size_t bytes, uint64_t now) {
+    if (!extent_reserve_descriptors(1))
+        return NULL;
+    struct extent *extent = extent_take_longest(bytes / LARGE_LENGTHEN_PART, bytes);
+    if (extent == NULL)
+        return NULL;
+    make_live(extent, extent->bytes);
+    if (extent->bytes < bytes && !remap(extent, bytes)) {
+        count_live(extent, false);
+        extent_put(extent, now);
+        return NULL;
+    }
+    extent->is_zero = false;
+    store_relaxed(&extent->used_bytes, bytes);
+    return extent;
+}
+
 void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     struct piece pieces[EXPIRE_BATCH];
     struct extent *extent = NULL;
@@ -163,6 +204,8 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
         extent = extent_take(bytes, alignment);
     if (extent != NULL)
         make_live(extent, bytes);
+    else if (alignment <= os_page_bytes)
+        extent = lengthen_cached(bytes, now);
     leave_lock();
     unmap(pieces, count);
     if (extent == NULL)
@@ -214,33 +257,6 @@ static void shrink(struct extent *extent, size_t bytes, uint64_t now) {
         extent_put(rest, now);
 }
 
-/* Lets the system extend or move the mapping; the lock is released meanwhile. */
-static bool remap(struct extent *extent, size_t bytes) {
-    uintptr_t address = extent->address;
-    size_t old_bytes = extent->bytes;
-    size_t roomy = round_up(bytes + bytes / LARGE_GROWTH_PART, os_page_bytes);
-    struct pagemap_nodes nodes;
-    if (!pagemap_reserve_nodes(&nodes))
-        return false;
-    count_live(extent, false);
-    extent_hide(extent);
-    leave_lock();
-    void *moved = os_remap((void *)address, old_bytes, roomy, true);
-    if (moved == NULL) {
-        roomy = bytes;
-        moved = os_remap((void *)address, old_bytes, roomy, true);
-    }
-    enter_lock();
-    uintptr_t to = moved != NULL ? (uintptr_t)moved : address;
-    size_t to_bytes = moved != NULL ? roomy : old_bytes;
-    pagemap_return_nodes(&nodes);
-    if (!pagemap_prepare(to, to + to_bytes - 1))
-        ASSERT(!"two pages need at most the nodes that were returned");
-    extent_show(extent, to, to_bytes);
-    count_live(extent, true);
-    return moved != NULL;
-}
-
 static bool grow(struct extent *extent, size_t bytes) {
     size_t roomy = round_up(bytes + bytes / LARGE_GROWTH_PART, os_page_bytes);
     bool grown = false;
@@ -251,7 +267,7 @@ static bool grow(struct extent *extent, size_t bytes) {
         count_live(extent, true);
     }
     if (!grown)
-        grown = remap(extent, bytes);
+        grown = remap(extent, roomy) || remap(extent, bytes);
     if (grown)
         store_relaxed(&extent->used_bytes, bytes);
     return grown;

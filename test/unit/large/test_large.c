@@ -125,6 +125,47 @@ Test(large, one_freed_block_serves_several_smaller_ones_and_is_whole_again, .ini
     EXPECT_EQ(stats().mappings, 1);
 }
 
+Test(large, a_cached_mapping_is_lengthened_rather_than_another_made, .init = quiet_os) {
+    char *block = take(8 * MIB, 16);
+    memset(block, 6, 8 * MIB);
+    drop(block);
+    uint64_t mappings = stats().mappings;
+    bool is_zero = true;
+    block = large_alloc(12 * MIB, 16, &is_zero);
+    EXPECT(block != NULL && large_usable(block) == 12 * MIB);
+    if (!SLM_TORTURE) { /* which drops cached mappings at once */
+        EXPECT_EQ(stats().mappings, mappings);
+        EXPECT(!is_zero && block[0] == 6 && block[8 * MIB - 1] == 6 && block[8 * MIB] == 0);
+    }
+    EXPECT_EQ(stats().live_bytes, 12 * MIB);
+    EXPECT_EQ(stats().cached_bytes, 0);
+    memset(block, 7, 12 * MIB);
+    drop(block);
+    /* Less than half of what is needed is left alone, and so is all if the alignment is special. */
+    char *longer = take(25 * MIB, 16);
+    char *aligned = take(13 * MIB, 2 * MIB);
+    if (!SLM_TORTURE)
+        EXPECT_EQ(stats().mappings, mappings + 2);
+    drop(longer);
+    drop(aligned);
+}
+
+Test(large, a_cached_mapping_that_can_not_be_lengthened_stays_cached, .init = quiet_os) {
+    drop(take(8 * MIB, 16));
+    uint64_t mappings = stats().mappings;
+    size_t cached = stats().cached_bytes;
+    os_inject(OS_REMAP, 0, 1);
+    char *block = take(12 * MIB, 16);
+    if (!SLM_TORTURE) {
+        EXPECT_EQ(os_injected(), 1);
+        EXPECT_EQ(stats().mappings, mappings + 1);
+        EXPECT_EQ(stats().cached_bytes, cached);
+    }
+    os_inject(0, 0, 0);
+    EXPECT_EQ(stats().live_bytes, 12 * MIB);
+    drop(block);
+}
+
 Test(large, what_is_freed_wrongly_is_told_and_nothing_is_done, .init = quiet_os) {
     uintptr_t start = 0;
     size_t bytes = 0;
