@@ -58,7 +58,8 @@
 #define LARGE_CACHE_MIN_BYTES ((size_t)64 << 20)
 #define LARGE_CACHE_LIVE_PART 1 /* or this part of the live bytes, if that is more */
 #define LARGE_CACHE_MS (SLM_TORTURE ? 0u : 1000u)
-/* A cached mapping of at least this part of a request is lengthened rather than another one made. */
+/* A cached mapping of at least this part of a request is lengthened rather than another one
+ * made. */
 #define LARGE_LENGTHEN_PART 2
 /* calloc clears cached memory from this size on by having the system replace it. (perf/bench
  * zeroed: 1 MiB and 2 MiB were best, 0.3 of the time without; 256 KiB and 8 MiB lost 10 and 60

@@ -173,8 +173,9 @@ static bool remap(struct extent *extent, size_t bytes) {
     return moved != NULL;
 }
 
-/* With the lock held: no cached extent is long enough, but the longest may be made so. Its memory is
- * there, and moving page tables is cheaper than to fault in and clear as much; nor is it held twice. */
+/* With the lock held: no cached extent is long enough, but the longest may be made so. Its memory
+ * is there, and moving page tables is cheaper than to fault in and clear as much; nor is it held
+ * twice. */
 static struct extent *lengthen_cached(size_t bytes, uint64_t now) {
     if (!extent_reserve_descriptors(1))
         return NULL;

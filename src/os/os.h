@@ -51,8 +51,8 @@ uint64_t os_clock_ms(void);
 /* Bytes of address space that this process may use (RLIMIT_AS), or UINT64_MAX. */
 uint64_t os_address_limit(void);
 
-/* Whether the address lies in the part of the break (brk(2)) that libc has taken since os_init: only
- * its own malloc does that. Makes no system call. */
+/* Whether the address lies in the part of the break (brk(2)) that libc has taken since os_init:
+ * only its own malloc does that. Makes no system call. */
 bool os_is_libc_heap(uintptr_t address);
 
 /* Sleep while *word == value, until os_wake; may return early. */

@@ -11,6 +11,7 @@
 #   proof_pid LABEL PID   so has the running process PID, if it is LABEL
 #   proof_maps LABEL FILE and so had the process that copied its own /proc/self/maps to FILE
 #   plain COMMAND...      a command of the harness itself, without the library
+#   skip REASON           ends a case that this machine does not allow (found in the plain run)
 
 unset BASH_ENV # for this shell alone, not for the bash under test
 set -eu -o pipefail
@@ -22,6 +23,11 @@ preload() {
 
 plain() {
     LD_PRELOAD='' "$@"
+}
+
+skip() {
+    printf 'skipped: %s\n' "$*" >>"$CASE_PROOF"
+    exit 77
 }
 
 # proof_result LABEL yes|no|ended: the plain and the preloaded run must note the same lines.

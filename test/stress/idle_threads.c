@@ -3,8 +3,8 @@
  * with the same sizes are then done by one thread in a process of its own.
  *
  * Goal: 1.5 times the RSS at most. Protects: that from some 16 MiB on; with less, the slabs that
- * each thread begins count for more (3.1 times at 3 MiB), so EXTRA_MOST bytes a thread are let pass.
- * The ratio is printed.
+ * each thread begins count for more (3.1 times at 3 MiB), so EXTRA_MOST bytes a thread are let
+ * pass. The ratio is printed.
  *
  * idle_threads MIB: that much live, in sizes from 16 to 4095 bytes, replaced PASSES times. */
 #include <semaphore.h>

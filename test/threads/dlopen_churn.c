@@ -1,5 +1,6 @@
 /* Protects: threads that allocate while others load and unload libraries with thread-local arrays:
- * the first access to such an array calls malloc from inside the loader (field cases 5, A2).
+ * the first access to such an array calls malloc from inside the loader; constructors and
+ * destructors start a thread that allocates and wait for it (field cases 5, A2).
  *
  * dlopen_churn LIBRARY: loads copies of it, since one file is loaded only once. */
 #include <dlfcn.h>
@@ -41,6 +42,8 @@ static void *work(void *argument) {
 static void load_and_unload(const char *path) {
     void *library = dlopen(path, RTLD_NOW);
     CHECK(library != NULL, "%s", dlerror());
+    int (*constructed)(void) = (int (*)(void))(uintptr_t)dlsym(library, "tls_array_constructed");
+    CHECK(constructed != NULL && constructed(), "the constructor's thread");
     pthread_rwlock_wrlock(&loaded);
     access_array = (char *(*)(void))(uintptr_t)dlsym(library, "tls_array");
     CHECK(access_array != NULL && access_array()[7] == 0, "tls_array");
@@ -50,6 +53,7 @@ static void load_and_unload(const char *path) {
     access_array = NULL;
     pthread_rwlock_unlock(&loaded);
     CHECK(dlclose(library) == 0, "dlclose");
+    CHECK(dlopen(path, RTLD_NOW | RTLD_NOLOAD) == NULL, "it is still loaded");
 }
 
 int main(int argc, char **argv) {

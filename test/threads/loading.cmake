@@ -23,6 +23,8 @@ function(threads_command name seconds environment)
     ENVIRONMENT "${environment}")
 endfunction()
 
+set(preload "LD_PRELOAD=$<TARGET_FILE:slabmalloc>")
+
 # The rank check of debug builds has thread-local variables of its own, too large for this.
 if(NOT SLABMALLOC_DEBUG)
   set(ie_libraries)
@@ -32,6 +34,30 @@ if(NOT SLABMALLOC_DEBUG)
   endforeach()
   threads_plain(late_load late_load.c)
   threads_command(late_load 30 "" threads_late_load $<TARGET_FILE:slabmalloc> ${ie_libraries})
+
+  # The static library in plugins that export what is in it, or hide it.
+  foreach(kind open private)
+    threads_library(plugin_${kind} plugin.c)
+    target_link_libraries(threads_plugin_${kind} PRIVATE slabmalloc_static Threads::Threads)
+    target_link_options(threads_plugin_${kind} PRIVATE LINKER:-z,nodelete)
+    set(${kind} $<TARGET_FILE:threads_plugin_${kind}>)
+  endforeach()
+  target_link_options(threads_plugin_private PRIVATE LINKER:--exclude-libs,libslabmalloc.a)
+  threads_plain(plugin_host plugin_host.c)
+  # The standard names of an open plugin lead to the process's malloc, all names to a preloaded
+  # library.
+  threads_command(plugin_open 60 "" threads_plugin_host 0 ${open} ${ie_libraries})
+  threads_command(plugin_open_last 60 "" threads_plugin_host 0 ${ie_libraries} ${open})
+  threads_command(plugin_private 60 "" threads_plugin_host 1 ${private} ${ie_libraries})
+  threads_command(plugin_private_last 60 "" threads_plugin_host 1 ${ie_libraries} ${private})
+  threads_command(plugin_both 60 "" threads_plugin_host 01 ${open} $<TARGET_FILE:slabmalloc>
+    ${private})
+  threads_command(plugin_both_last 60 "" threads_plugin_host 10 $<TARGET_FILE:slabmalloc>
+    ${private} ${open})
+  threads_command(plugin_preload 60 "${preload}" threads_plugin_host 11 ${open} ${private}
+    ${ie_libraries})
+  threads_command(plugin_preload_last 60 "${preload}" threads_plugin_host 11 ${ie_libraries}
+    ${private} ${open})
 
   find_program(READELF readelf REQUIRED)
   add_test(NAME threads_tls_shape
@@ -56,7 +82,6 @@ target_compile_definitions(threads_early_wrappers PRIVATE WRAP_KEY_CREATE=0)
 threads_library(early_key_wrapper early_wrappers.c)
 target_compile_definitions(threads_early_key_wrapper PRIVATE WRAP_KEY_CREATE=1)
 threads_library(auditor auditor.c)
-set(preload "LD_PRELOAD=$<TARGET_FILE:slabmalloc>")
 threads_command(early_calls 30 "${preload}" threads_early_calls)
 threads_command(early_resolver 30 "${preload}" threads_early_resolver)
 threads_command(early_calls_options 30 "${preload};SLABMALLOC_OPTIONS=stats=none"

@@ -37,8 +37,8 @@ for ((tries = 0; tries < 200; tries++)); do
     ! sandboxed $! || { filtered=yes; break; }
     plain sleep 0.02
 done
-kill %% # else the filter was not tested, whatever the pages say
-echo "seccomp: $filtered" >out/sandbox
+kill %%
+[ $filtered = yes ] || skip 'man has no sandbox here' # only in the plain run: else the filter was not tested
 MANWIDTH=80 man -P cat -l page.1 >out/text
 MANWIDTH=80 MAN_KEEP_FORMATTING=1 man -P cat -l page.1 >out/formatted
 man -t -l page.1 | grep -v -E '^%%(CreationDate|Creator)' >out/postscript
