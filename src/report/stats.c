@@ -143,5 +143,8 @@ void stats_format(const struct slm_stats *stats, struct text *text) {
     put_bytes(text, stats->metadata_bytes);
     text_format(text, ", %zu thread caches, %zu mmap and %zu munmap calls for LARGE\n",
                 stats->caches, (size_t)stats->large.mappings, (size_t)stats->large.unmappings);
+    if (stats->faults > 0)
+        text_format(text, "faults   %zu bad pointers were given back, see the option on_error\n",
+                    (size_t)stats->faults);
     put_classes(text, stats);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cache/cache.h"
+#include "core/options.h"
 #include "os/metadata.h"
 #include "report/stats.h"
 #include "slab/zone.h"
@@ -207,4 +208,20 @@ Test(stats, the_table_has_a_line_for_every_class_in_use_and_fits, .init = set_up
     EXPECT(text.used < text.size && text.bytes[text.used - 1] == '\n');
     EXPECT(memmem(text.bytes, text.used, "TINY", 4) != NULL);
     EXPECT(memmem(text.bytes, text.used, "99999999999", 11) != NULL);
+    EXPECT(memmem(text.bytes, text.used, "faults", 6) == NULL);
+}
+
+Test(stats, faults_that_the_program_survived_are_told, .init = set_up) {
+    TEXT(text, 8192);
+    TEXT(complaints, 64);
+    char *block = slm_malloc(100);
+    options_parse("on_error=ignore", &complaints);
+    slm_free(block + 1);
+    EXPECT_EQ(slm_malloc_usable_size(block + 16), 0);
+    slm_free(block);
+    slm_free(block);
+    struct slm_stats stats = get();
+    EXPECT_EQ(stats.faults, 3);
+    stats_format(&stats, &text);
+    EXPECT(memmem(text.bytes, text.used, "faults   3 bad pointers", 23) != NULL);
 }
