@@ -5,29 +5,16 @@
  *
  * dso_pile LIBRARY COUNT */
 #include <dlfcn.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 
 #include "stress.h"
+#include "../threads/copy_file.h"
 
 enum { COUNT_MAX = 300, WORKERS = 4, ROUNDS = 2, ARRAY_BYTES = 3000 };
-
 
 static char *(*arrays[COUNT_MAX])(void); /* published with release */
 static size_t loaded;
 static bool stop;
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER; /* held for writing to unload */
-
-static void copy_file(const char *from, const char *to) {
-    struct stat status;
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-    CHECK(in >= 0 && out >= 0 && fstat(in, &status) == 0, "%s, %s: %s", from, to,
-          strerror(errno));
-    CHECK(sendfile(out, in, NULL, (size_t)status.st_size) == status.st_size, "sendfile");
-    close(in);
-    close(out);
-}
 
 static void *work(void *argument) {
     uint64_t state = random_seed((uintptr_t)argument);

@@ -4,27 +4,15 @@
  *
  * dlopen_churn LIBRARY: loads copies of it, since one file is loaded only once. */
 #include <dlfcn.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 
 #include "check.h"
+#include "copy_file.h"
 
 enum { COPIES = 20, ROUNDS = 15, WORKERS = 4 };
 
 static bool stop;
 static char *(*volatile access_array)(void);
 static pthread_rwlock_t loaded = PTHREAD_RWLOCK_INITIALIZER;
-
-static void copy_file(const char *from, const char *to) {
-    struct stat status;
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-    CHECK(in >= 0 && out >= 0 && fstat(in, &status) == 0, "%s, %s: %s", from, to,
-          strerror(errno));
-    CHECK(sendfile(out, in, NULL, (size_t)status.st_size) == status.st_size, "sendfile");
-    close(in);
-    close(out);
-}
 
 static void *work(void *argument) {
     uint64_t state = random_seed((uintptr_t)argument);
