@@ -137,6 +137,9 @@ void cache_walk(void (*visit)(struct cache *cache, void *context), void *context
 void cache_acquire_all(void);
 void cache_release_all(void);
 
+/* All locks of caches are free again, whoever held them. */
+void cache_reset_locks(void);
+
 /* In a forked child, before the release: all caches but `self` and the shared one have vanished. */
 void cache_mark_vanished(struct cache *self);
 

@@ -206,6 +206,16 @@ void cache_release_all(void) {
     lock_release(&registry.lock, RANK_REGISTRY);
 }
 
+static void reset_one(struct cache *cache, void *context) {
+    (void)context;
+    lock_reset(&cache->lock);
+}
+
+void cache_reset_locks(void) {
+    cache_walk(reset_one, NULL);
+    lock_reset(&registry.lock);
+}
+
 static void mark_vanished(struct cache *cache, void *self) {
     if (cache != self && cache != &cache_shared && cache->state == CACHE_LIVE) {
         store_relaxed(&cache->state, CACHE_VANISHED);

@@ -73,4 +73,17 @@ static void in_child(void) {
         _IO_list_resetlock();
 }
 
+static void reset(struct lock *lock, enum lock_rank rank) {
+    (void)rank;
+    lock_reset(lock);
+}
+
+void heap_disown(void) {
+    for_each_shared_lock(reset);
+    cache_reset_locks();
+    lock_reset(heap_shared_lock());
+    cache_mark_vanished(cache_self);
+    zone_recover_purged();
+}
+
 void heap_register_fork(void) { pthread_atfork(prepare, in_parent, in_child); }

@@ -60,6 +60,10 @@ bool heap_verify(struct violation *violation);
 /* Registers the fork handlers; called once. */
 void heap_register_fork(void);
 
+/* In a child of a fork that no handler saw: other threads' locks are free, their caches vanished.
+ */
+void heap_disown(void);
+
 /* All locks there are, in the order of their ranks. */
 void heap_lock_all(void);
 void heap_unlock_all(void);

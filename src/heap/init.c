@@ -1,6 +1,7 @@
 /* Purpose: from nothing to a heap, and from a new thread to one with a cache.
  * Owns:    the state of initialisation, the thread-specific key.
- * Locking: the first thread initialises, others wait for it.
+ * Locking: the first thread initialises, others wait for it until the fork handlers are registered:
+ *          before that, a fork would not wait for their locks.
  *
  * No constructor is needed: a process starts with zone_map all zero and every thread with
  * cache_boot, so that the first call of either kind takes the slow way and ends here. The helpers
@@ -13,15 +14,20 @@
 #include "os/os.h"
 #include "slab/zone.h"
 
-enum { UNINITIALISED, RUNNING, AWAITED, DONE };
+/* Otherwise init_state is thread_id() of the thread that initialises, with REGISTERS while it
+ * registers the fork handlers and can allocate already: the functions that it calls may. */
+enum { NOT_STARTED = 0, DONE = 1, REGISTERS = 2 };
+
+enum { WAIT_MS = 10, WAITS_MAX = 20 };
 
 enum { KEY_NONE, KEY_MAKING, KEY_MADE, KEY_REFUSED };
 
-static uint32_t init_state;
+static uintptr_t init_state;
+static uint32_t init_awaited;
+static uint32_t init_process;
 static struct lock shared_lock;
 static pthread_key_t exit_key;
 static uint32_t key_state;
-static uint32_t fork_registered;
 
 /* A cache is given up in the second round of destructors, or later: the first, in which most
  * destructors run, finds it in place; the third and fourth are left for threads that first call us
@@ -38,34 +44,63 @@ static void thread_exits(void *value) {
     cache_destroy(cache);
 }
 
-/* Another thread initialises: waits for its end; true if it succeeded. */
+static void set_state(uintptr_t state) {
+    exchange_acq_rel(&init_state, state);
+    if (load_relaxed(&init_awaited) != 0)
+        os_wake((uint32_t *)(void *)&init_state, INT32_MAX);
+}
+
+/* With init_state this thread's. */
+static bool run(void) {
+    store_relaxed(&init_process, os_process_id());
+    os_init();
+    if (!zone_init()) {
+        set_state(NOT_STARTED); /* for want of memory: the next call may try again */
+        return false;
+    }
+    set_state(thread_id() | REGISTERS);
+    heap_register_fork();
+    set_state(DONE);
+    return true;
+}
+
+/* A fork has left the thread that initialises behind, in the parent. What it has done it may have
+ * done by half; nobody has used it, but for that thread where it could allocate. */
+static bool take_over(uintptr_t state) {
+    if (!cas_acquire(&init_state, &state, thread_id()))
+        return false;
+    if (state & REGISTERS)
+        heap_disown();
+    return run();
+}
+
+/* Another thread initialises: waits for its end; true if it succeeded. A wait of a fifth of a
+ * second is no wait for initialisation any more: its thread is gone, or waits for this one inside
+ * of a pthread_atfork that is another library's. */
 static bool wait_for_other(void) {
-    uint32_t state = RUNNING;
-    if (!cas_acq_rel(&init_state, &state, AWAITED) && state != AWAITED)
-        return state == DONE;
-    while (load_acquire(&init_state) == AWAITED)
-        os_wait(&init_state, AWAITED);
-    return load_acquire(&init_state) == DONE;
+    uintptr_t state;
+    store_relaxed(&init_awaited, 1);
+    for (unsigned waits = 0; (state = load_acquire(&init_state)) > DONE; waits++) {
+        if (waits >= WAITS_MAX) {
+            if (load_relaxed(&init_process) != os_process_id() && take_over(state))
+                return true;
+            if (state & REGISTERS)
+                return true;
+        }
+        os_wait_for((uint32_t *)(void *)&init_state, (uint32_t)state, WAIT_MS);
+    }
+    return state == DONE;
 }
 
 static bool initialise(void) {
-    uint32_t expected = UNINITIALISED;
-    if (load_acquire(&init_state) == DONE)
+    uintptr_t state = load_acquire(&init_state);
+    if (LIKELY(state == DONE))
         return true;
-    if (!cas_acquire(&init_state, &expected, RUNNING))
+    if ((state & ~(uintptr_t)REGISTERS) == thread_id())
+        return (state & REGISTERS) != 0; /* if not, in a signal handler: no memory yet */
+    if (state != NOT_STARTED || !cas_acquire(&init_state, &state, thread_id()))
         return wait_for_other();
-    os_init();
-    bool ok = zone_init();
-    /* After a failure for want of memory the next call may try again. */
-    if (exchange_acq_rel(&init_state, ok ? DONE : UNINITIALISED) == AWAITED)
-        os_wake(&init_state, INT32_MAX);
-    return ok;
-}
-
-static void register_fork_once(void) {
-    uint32_t expected = 0;
-    if (load_relaxed(&fork_registered) == 0 && cas_acquire(&fork_registered, &expected, 1))
-        heap_register_fork();
+    return run();
 }
 
 /* Whether there is a key whose destructor tells of a thread's end. While it is being made, there is
@@ -91,7 +126,6 @@ static struct cache *first_call(void) {
         cache_destroy(cache);
         cache = NULL;
     }
-    register_fork_once();
     return cache;
 }
 

@@ -79,6 +79,12 @@ HOT_INLINE void lock_release(struct lock *lock, enum lock_rank rank) {
         lock_wake(lock);
 }
 
+/* Free, whoever held it: a thread that the fork left behind. */
+HOT_INLINE void lock_reset(struct lock *lock) {
+    lock->nested = 0;
+    store_release(&lock->word, 0);
+}
+
 /* The thread that is between fork's prepare and its end, or 0. */
 void lock_set_forking(uintptr_t thread);
 

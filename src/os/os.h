@@ -57,7 +57,11 @@ bool os_is_libc_heap(uintptr_t address);
 
 /* Sleep while *word == value, until os_wake; may return early. */
 void os_wait(uint32_t *word, uint32_t value);
+void os_wait_for(uint32_t *word, uint32_t value, unsigned milliseconds);
 void os_wake(uint32_t *word, int waiters);
+
+/* Another one in a forked child. */
+uint32_t os_process_id(void);
 
 /* --- fault injection, for tests ------------------------------------------------------------ */
 

@@ -15,6 +15,7 @@
 
 #ifndef SLM_MREMAP_MAYMOVE
 #define SLM_MREMAP_MAYMOVE 1 /* MREMAP_MAYMOVE, which <sys/mman.h> hides behind _GNU_SOURCE */
+#define SLM_MREMAP_FIXED 2   /* MREMAP_FIXED */
 #endif
 
 /* The largest page there may be. */
@@ -92,9 +93,31 @@ static long system_mmap(void *address, size_t bytes, int protection, int flags) 
     errno = saved;
     return result == MAP_FAILED ? -error : (long)result;
 }
+
+/* So it must of what a mapping grows by: never in place, which it would not see. */
+static long system_mremap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {
+    if (new_bytes <= old_bytes)
+        return raw_syscall(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes, 0, 0, 0);
+    if (!may_move)
+        return -ENOMEM;
+    long target =
+        system_mmap(NULL, new_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    if (syscall_failed(target))
+        return target;
+    long result = raw_syscall(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes,
+                              SLM_MREMAP_MAYMOVE | SLM_MREMAP_FIXED, target, 0);
+    if (syscall_failed(result))
+        raw_syscall(SYS_munmap, target, (long)new_bytes, 0, 0, 0, 0);
+    return result;
+}
 #else
 static long system_mmap(void *address, size_t bytes, int protection, int flags) {
     return raw_syscall(SYS_mmap, (long)address, (long)bytes, protection, flags, -1, 0);
+}
+
+static long system_mremap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {
+    return raw_syscall(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes,
+                       may_move ? SLM_MREMAP_MAYMOVE : 0, 0, 0);
 }
 #endif
 
@@ -164,8 +187,7 @@ bool os_purge(void *address, size_t bytes) {
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {
     if (fails_by_schedule(OS_REMAP))
         return NULL;
-    long result = raw_syscall(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes,
-                              may_move ? SLM_MREMAP_MAYMOVE : 0, 0, 0);
+    long result = system_mremap(address, old_bytes, new_bytes, may_move);
     return syscall_failed(result) ? NULL : (void *)result;
 }
 
@@ -189,6 +211,13 @@ void os_wait(uint32_t *word, uint32_t value) {
     raw_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
 }
 
+void os_wait_for(uint32_t *word, uint32_t value, unsigned milliseconds) {
+    struct timespec time = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+    raw_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&time, 0, 0);
+}
+
 void os_wake(uint32_t *word, int waiters) {
     raw_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
 }
+
+uint32_t os_process_id(void) { return (uint32_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0); }

@@ -1,6 +1,7 @@
 /* Protects: whichever function of the API a process or a thread calls first, with whichever
  * pointer, works; and so it does when eight threads make their first call at one moment (field
- * case 2).
+ * case 2);
+ * and when a thread makes it while another one forks, whose child then makes its own.
  *
  * Run without arguments, the program runs itself once for each case: only an exec makes a process
  * whose heap has not been called yet. */
@@ -8,7 +9,7 @@
 
 #include <spawn.h>
 
-enum { THREADS = 8, BLOCK_BYTES = 40, RACES = 20 };
+enum { THREADS = 8, BLOCK_BYTES = 40, RACES = 20, FORKS = 40 };
 
 extern char **environ;
 
@@ -137,6 +138,26 @@ static void race(size_t number) {
         block_delete(thread_join(threads[i]));
 }
 
+/* This thread forks while another one makes the first call, a little later for each number. */
+static void fork_beside(size_t number) {
+    uint64_t state = random_seed(number);
+    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_t thread = thread_start(race_run, NULL);
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < number * 100; i++)
+        __asm__ volatile("" ::: "memory");
+    pid_t child = fork();
+    CHECK(child >= 0, "fork: %s", strerror(errno));
+    if (child == 0) {
+        alarm(20);
+        work();
+        block_delete(block_new(&state, random_size(&state)));
+        _exit(0);
+    }
+    child_wait(child, "a child, forked beside the first call,");
+    block_delete(thread_join(thread));
+}
+
 static void run_self(char *program, const char *kind, size_t number) {
     char digits[24], what[64];
     pid_t child;
@@ -154,6 +175,8 @@ int main(int argc, char **argv) {
         alarm(30);
         if (strcmp(argv[1], "race") == 0)
             race(number);
+        else if (strcmp(argv[1], "fork") == 0)
+            fork_beside(number);
         else
             one_call(number, strcmp(argv[1], "thread") == 0);
         return 0;
@@ -164,5 +187,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < RACES; i++)
         run_self(argv[0], "race", i);
+    for (size_t i = 0; i < FORKS; i++)
+        run_self(argv[0], "fork", i);
     return 0;
 }
