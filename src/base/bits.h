@@ -23,6 +23,16 @@ HOT_INLINE size_t bit_lowest(uint64_t word) {
 #endif
 }
 
+/* The same, but of 0 it is 64, or 0 on a CPU without tzcnt. */
+HOT_INLINE size_t bit_lowest_if_any(uint64_t word) {
+#if defined(__x86_64__)
+    __asm__("rep bsfq %0, %0" : "+r"(word) : : "cc");
+    return word;
+#else
+    return word != 0 ? (size_t)__builtin_ctzll(word) : 64;
+#endif
+}
+
 /* Sets bit `index` % 64 of a word in a register; true if it was set before. */
 HOT_INLINE bool bit_test_and_set(uint64_t *word, uint64_t index) {
 #if defined(__x86_64__)
@@ -35,6 +45,25 @@ HOT_INLINE bool bit_test_and_set(uint64_t *word, uint64_t index) {
     *word |= mask;
     return was_set;
 #endif
+}
+
+/* Clears bit `index` % 64 of a word in a register; true if it was set before. */
+HOT_INLINE bool bit_test_and_clear(uint64_t *word, uint64_t index) {
+#if defined(__x86_64__)
+    bool was_set;
+    __asm__("btrq %2, %0" : "+r"(*word), "=@ccc"(was_set) : "r"(index));
+    return was_set;
+#else
+    uint64_t mask = (uint64_t)1 << (index % 64);
+    bool was_set = (*word & mask) != 0;
+    *word &= ~mask;
+    return was_set;
+#endif
+}
+
+/* `yes` if `which`, else `no`, without a branch. */
+HOT_INLINE uint64_t bit_select(bool which, uint64_t yes, uint64_t no) {
+    return __builtin_expect_with_probability(which, 1, 0.5) ? yes : no;
 }
 
 /* Index of the highest set bit; `word` must not be 0. */
@@ -60,10 +89,22 @@ HOT_INLINE size_t round_down(size_t n, size_t power) { return n & ~(power - 1); 
 
 /* Exact division by multiplication (after Lemire, Kaser and Kurz, "Faster remainder by direct
  * computation", 2019): with magic = floor(2^64 / d) + 1 and n * d < 2^64,
- * n * magic = quotient * 2^64 + fraction, and d divides n  <=>  fraction < magic. */
-HOT_INLINE uint64_t magic_of(uint32_t divisor) { return UINT64_MAX / divisor + 1; }
+ * n * magic = quotient * 2^64 + fraction, and d divides n  <=>  fraction < magic.
+ *
+ * More than that: let excess = magic * d - 2^64, which is 1..d. The fraction of k * d is k * excess,
+ * and of a number that d does not divide, or of a negative one, it is larger by far than anything
+ * here: so  fraction < count * excess  <=>  n is one of 0, d, 2 * d, ... (count - 1) * d. It takes
+ * n > -2^32 and n, count * d < 2^32. */
+#define MAGIC_OF(divisor)                                                                         \
+    (UINT64_MAX / (divisor) + 1 + (((divisor) & ((divisor)-1)) == 0))
+HOT_INLINE uint64_t magic_of(uint32_t divisor) { return MAGIC_OF(divisor); }
 
-/* `magic` stays in memory: it is used twice, each time as an operand. */
+/* What the fractions of 0, d, ... (count - 1) * d are below, and no others. */
+HOT_INLINE uint64_t magic_limit(uint64_t magic, uint32_t divisor, uint32_t count) {
+    return magic * divisor * count;
+}
+
+/* `magic` stays in memory, as an operand. */
 HOT_INLINE uint64_t magic_divide(uint64_t n, const uint64_t *magic, uint64_t *fraction) {
 #if defined(__x86_64__)
     uint64_t quotient;

@@ -14,10 +14,10 @@
 /* Stores a slot for `bytes` <= TINY_MAX_BYTES in `*pointer`; false: the class has none at hand. */
 HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
     struct slab *slab = cache_self->tiny[tiny_step(bytes)];
-    uint64_t summary = load_own(&slab->summary);
-    if (UNLIKELY(summary == 0))
+    size_t slot;
+    if (UNLIKELY(!slab_take_hinted(slab, &slot)))
         return false;
-    *pointer = slab_slot_address(slab, slab_take(slab, summary));
+    *pointer = slab_slot_address(slab, slot);
     return true;
 }
 
@@ -25,10 +25,10 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     size_t cls = small_class_of_step[small_step(bytes)];
     struct slab *slab = cache_self->current[cls];
-    uint64_t summary = load_own(&slab->summary);
-    if (UNLIKELY(summary == 0))
+    size_t slot;
+    if (UNLIKELY(!slab_take_hinted(slab, &slot)))
         return false;
-    *pointer = slab_slot_address(slab, slab_take(slab, summary));
+    *pointer = slab_slot_address(slab, slot);
     return true;
 }
 

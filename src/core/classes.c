@@ -6,9 +6,8 @@
 
 /* As many colours as fit below COLOURS * COLOUR_BYTES. */
 #define TINY(bytes)                                                                               \
-    {UINT64_MAX / (bytes) + 1, (bytes), STEP(bytes), (COLOURS * COLOUR_BYTES) / STEP(bytes),      \
-     ZONE_TINY}
-#define SMALL(bytes) {UINT64_MAX / (bytes) + 1, (bytes), NATURAL(bytes), 1, ZONE_SMALL}
+    {MAGIC_OF(bytes), (bytes), STEP(bytes), (COLOURS * COLOUR_BYTES) / STEP(bytes), ZONE_TINY}
+#define SMALL(bytes) {MAGIC_OF(bytes), (bytes), NATURAL(bytes), 1, ZONE_SMALL}
 #define SMALL_DOUBLING(unit)                                                                       \
     SMALL(5 * (unit)), SMALL(6 * (unit)), SMALL(7 * (unit)), SMALL(8 * (unit))
 

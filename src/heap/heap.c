@@ -9,10 +9,13 @@
 
 /* Takes a slot of the class, from the borrowed cache. `*is_zero`: it reads as zero. */
 static void *take_slot(struct cache *cache, unsigned cls, bool may_grow, bool *is_zero) {
-    struct slab *slab = cache_refill(cache, cls, may_grow);
-    if (UNLIKELY(slab == NULL))
-        return NULL;
-    size_t slot = slab_take(slab, load_relaxed(&slab->summary));
+    struct slab *slab;
+    size_t slot;
+    do {
+        slab = cache_refill(cache, cls, may_grow);
+        if (UNLIKELY(slab == NULL))
+            return NULL;
+    } while (UNLIKELY(!slab_take(slab, &slot)));
     *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
     return slab_slot_address(slab, slot);
 }

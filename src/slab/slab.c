@@ -18,13 +18,17 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     }
     if (slots % 64 != 0)
         store_relaxed(&slab->bits[words - 1], UINT64_MAX >> (64 - slots % 64));
+    if (words < SLAB_WORDS)
+        store_relaxed(&slab->bits[words], 0); /* a hint may point there: see slab_aim */
     store_relaxed(&slab->summary, UINT64_MAX >> (64 - words));
     store_relaxed(&slab->base, memory + start);
     store_relaxed(&slab->magic, c->magic);
     store_relaxed(&slab->slot_bytes, c->slot_bytes);
     store_relaxed(&slab->slots, slots);
+    store_relaxed(&slab->limit, magic_limit(c->magic, (uint32_t)c->slot_bytes, slots));
     store_relaxed(&slab->cls, (uint8_t)cls);
     slab->fresh_from = is_zero ? 0 : (uint32_t)slots;
+    store_relaxed(&slab->hint, 0);
     slab_set_countdown(slab, COUNTDOWN_NEVER);
 }
 
@@ -41,6 +45,20 @@ enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot
     if (UNLIKELY(state == SLAB_EMPTY || state == SLAB_CLAIMED))
         return FAULT_DOUBLE_FREE;
     return slab_is_free(slab, *slot) ? FAULT_DOUBLE_FREE : FAULT_NONE;
+}
+
+bool slab_take(struct slab *slab, size_t *slot) {
+    for (;;) {
+        uint64_t summary = load_relaxed(&slab->summary);
+        if (summary == 0)
+            return false;
+        if (LIKELY(load_relaxed(&slab->bits[bit_lowest(summary)]) != 0)) {
+            slab_aim(slab, summary);
+            return slab_take_hinted(slab, slot);
+        }
+        /* This is a signal handler, in the middle of a malloc that has emptied the word. */
+        store_relaxed(&slab->summary, summary & (summary - 1));
+    }
 }
 
 unsigned slab_count_free(const struct slab *slab) {

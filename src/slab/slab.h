@@ -4,13 +4,16 @@
  *          alone (others may look); `owner` and `remote_bits` are atomic;
  *          the list links belong to whoever owns the slab, or to the depot's lock if nobody does.
  *
+ *   line 0                owner | base | magic | limit | slot size | slots, state, ...
+ *   line 1                summary | hint, countdown, ... | bits[0..4]
  *   bits[0..63]           bit i of word w = 1  <=>  slot 64*w+i is free
- *   hot line              owner | summary | base | magic | slot size | slots | countdown, state
- *   cold line             list links | remote queue link | countdown's start | fresh_from | ...
+ *   list links
  *   remote_bits[0..63]    bit = 1  <=>  freed by another thread, not merged yet
  *
  * Invariants:
  *  - summary bit w = 1  <=>  bits[w] != 0. It can be rebuilt from bits alone.
+ *  - hint is the slot that malloc tries first, free or not; it can be anything below
+ *    SLAB_SLOTS_MAX + 128, where there are always bits.
  *  - a slot is live  <=>  its bit is 0 in bits and in remote_bits. No slot has both bits set.
  *  - slots beyond `slots` have 0 in both.
  *  - a set bit in remote_bits  =>  owner has OWNER_PENDING set and the slab is on its owner's
@@ -42,37 +45,65 @@ enum slab_state {
 #define COUNTDOWN_NEVER ((uint32_t)INT32_MAX)
 
 struct slab {
-    uint64_t bits[SLAB_WORDS]; /* first: an index into it needs no displacement on the hot paths */
-
-    uintptr_t owner CACHE_ALIGNED; /* struct cache * | OWNER_PENDING; 0 = nobody's */
-    uint64_t summary;              /* see above */
-    uintptr_t base;                /* address of slot 0 */
-    uint64_t magic;                /* magic_of(slot_bytes) */
+    /* What others than the owner read when they free: seldom written. */
+    uintptr_t owner; /* struct cache * | OWNER_PENDING; 0 = nobody's */
+    uintptr_t base;  /* address of slot 0 */
+    uint64_t magic;  /* magic_of(slot_bytes) */
+    uint64_t limit;  /* magic_limit of the slots */
     uint64_t slot_bytes;
-    uint64_t slots;
-    uint32_t countdown;
+    uint32_t slots;
     uint8_t cls;
     uint8_t state;   /* enum slab_state */
     uint8_t zone;    /* enum zone_kind */
     uint8_t is_zero; /* EMPTY only: the slab's memory is known to read as zero */
-    uint64_t unused_hot;
+    uint32_t number; /* of the slab in its range */
+    uint16_t range;  /* of the zone's ranges */
+    uint8_t is_decommitted; /* EMPTY only: its pages can't be accessed */
+    uint64_t freed_ms;      /* EMPTY only: when it became so */
 
-    struct slab *next, *prev;  /* the list that `state` names */
-    struct slab *queue_next;   /* the owner's remote queue */
-    uint32_t countdown_start;  /* countdown when it was last set */
+    /* What every malloc and free of the owner's writes. */
+    uint64_t summary CACHE_ALIGNED; /* see above */
+    uint32_t hint;                  /* see above */
+    uint32_t countdown;
+    uint32_t countdown_start; /* countdown when it was last set */
     uint32_t fresh_from; /* SMALL: a free slot from here on was never handed out: it is zero */
-    uint32_t number;           /* of the slab in its range */
-    uint32_t range;            /* of the zone's ranges */
-    uint64_t freed_ms;         /* EMPTY only: when it became so */
-    uint64_t is_decommitted;   /* EMPTY only: its pages can't be accessed */
-    uint64_t unused_cold;
+    uint64_t bits[SLAB_WORDS];
+    uint64_t never[2]; /* 0: where a hint of a full slab points to */
 
-    uint64_t remote_bits[SLAB_WORDS];
+    struct slab *next, *prev; /* the list that `state` names */
+    struct slab *queue_next;  /* the owner's remote queue */
+
+    uint64_t remote_bits[SLAB_WORDS] CACHE_ALIGNED;
 };
 
-_Static_assert(sizeof(struct slab) == 1152, "9 * 128: an index scales by lea and shl");
-_Static_assert(offsetof(struct slab, owner) == 512, "hot fields begin a line");
-_Static_assert(offsetof(struct slab, next) == 576, "and fill it");
+_Static_assert(sizeof(struct slab) == 1152, "18 lines");
+_Static_assert(offsetof(struct slab, never) ==
+                   offsetof(struct slab, bits) + SLAB_WORDS * sizeof(uint64_t),
+               "words 64 and 65 of the bits are never set");
+
+/* A word of the bits. As an instruction: gcc makes a sum of its own for the index, at the price of
+ * one more in each hot path. */
+HOT_INLINE uint64_t slab_load_word(const struct slab *slab, size_t word) {
+#if defined(__x86_64__) && !defined(SLM_TSAN)
+    uint64_t bits;
+    __asm__("movq %c2(%1,%3,8), %0"
+            : "=r"(bits)
+            : "r"(slab), "i"(offsetof(struct slab, bits)), "r"(word), "m"(slab->bits));
+    return bits;
+#else
+    return load_own(&slab->bits[word]);
+#endif
+}
+
+HOT_INLINE void slab_store_word(struct slab *slab, size_t word, uint64_t bits) {
+#if defined(__x86_64__) && !defined(SLM_TSAN)
+    __asm__("movq %4, %c2(%1,%3,8)"
+            : "+m"(slab->bits)
+            : "r"(slab), "i"(offsetof(struct slab, bits)), "r"(word), "r"(bits));
+#else
+    store_own(&slab->bits[word], bits);
+#endif
+}
 
 HOT_INLINE unsigned slab_words(const struct slab *slab) {
     return (unsigned)(load_relaxed(&slab->slots) + 63) / 64;
@@ -82,38 +113,62 @@ HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
     return (void *)(slab->base + slot * slab->slot_bytes);
 }
 
-/* Takes the lowest free slot. Owner only; `summary` is the slab's, not 0. No branch: whether the
- * word runs empty can't be predicted. */
-HOT_INLINE size_t slab_take(struct slab *slab, uint64_t summary) {
-    size_t word = bit_lowest(summary);
-    uint64_t bits = load_own(&slab->bits[word]);
-    size_t slot = word * 64 + bit_lowest(bits);
-    bits &= bits - 1;
-    /* In this order: a signal handler in between must not find a word that runs empty in the
-     * summary, or it would be handed a slot of the next word. */
-    store_own(&slab->summary, summary ^ ((uint64_t)(bits == 0) << word));
-    __atomic_signal_fence(__ATOMIC_RELEASE);
-    store_own(&slab->bits[word], bits);
-    return slot;
+/* The lowest free slot, for the next malloc. In a full slab, or where a signal handler interrupts the
+ * emptying of a word, it is one that is not free, of word 0 or of that behind the last one: which is
+ * 0, as are `never`. */
+HOT_INLINE void slab_aim(struct slab *slab, uint64_t summary) {
+    size_t word = bit_lowest_if_any(summary);
+    size_t bit = bit_lowest_if_any(slab_load_word(slab, word));
+    store_own(&slab->hint, (uint32_t)(word * 64 + bit));
 }
 
-/* Which slot starts at `address`? False if none does. Total for every address. */
+/* Takes the slot that `hint` names, which is known before it is asked for, and looks for the next
+ * one while the caller has it already. Owner only. False, and nothing changed: it is not free. No
+ * other branch: whether a word runs empty can't be predicted.
+ *
+ * In this order: a signal handler in between that frees what it allocates leaves all as it was, or
+ * finds the hint taken and goes the slow way, where a summary that promises too much is mended. */
+HOT_INLINE bool slab_take_hinted(struct slab *slab, size_t *slot) {
+    size_t hint = load_own(&slab->hint);
+    size_t word = hint / 64;
+    uint64_t bits = slab_load_word(slab, word);
+    if (UNLIKELY(!bit_test_and_clear(&bits, hint)))
+        return false;
+    slab_store_word(slab, word, bits);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    uint64_t summary = load_own(&slab->summary);
+    uint64_t without = summary;
+    bit_test_and_clear(&without, word);
+    summary = bit_select(bits == 0, without, summary);
+    store_own(&slab->summary, summary);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    slab_aim(slab, summary);
+    *slot = hint;
+    return true;
+}
+
+/* Takes the lowest free slot, if there is one. Owner only. */
+bool slab_take(struct slab *slab, size_t *slot);
+
+/* Which slot starts at `address`, which lies in this slab? False if none does. */
 HOT_INLINE bool slab_slot_at(const struct slab *slab, uintptr_t address, size_t *slot) {
     uint64_t fraction;
     *slot = magic_divide(address - slab->base, &slab->magic, &fraction);
-    return LIKELY(fraction < slab->magic) && LIKELY(*slot < slab->slots);
+    return LIKELY(fraction < slab->limit);
 }
 
-/* Marks a live slot free. Owner only. False, and nothing changed: it was free already. */
+/* Marks a live slot free, and the next to be taken: its memory is at hand. Owner only. False, and
+ * nothing changed: it was free already. */
 HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
     size_t word = slot / 64;
-    uint64_t bits = load_own(&slab->bits[word]);
+    uint64_t bits = slab_load_word(slab, word);
     if (UNLIKELY(bit_test_and_set(&bits, slot)))
         return false;
-    store_own(&slab->bits[word], bits);
+    slab_store_word(slab, word, bits);
     uint64_t summary = load_own(&slab->summary);
     bit_test_and_set(&summary, word);
     store_own(&slab->summary, summary);
+    store_own(&slab->hint, (uint32_t)slot);
     return true;
 }
 

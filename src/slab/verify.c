@@ -19,6 +19,13 @@ bool slab_verify_shape(const struct slab *slab, struct violation *violation) {
                "a slab's first slot lies elsewhere", memory);
     size_t slots = load_relaxed(&slab->slots);
     MUST_EQUAL(slots, class_slots(cls, start), "a slab has another number of slots", memory);
+    MUST_EQUAL(load_relaxed(&slab->limit), magic_limit(c->magic, c->slot_bytes, (uint32_t)slots),
+               "a slab takes other addresses for slots", memory);
+    MUST_HOLD(load_relaxed(&slab->hint) < SLAB_SLOTS_MAX + 128, "a slab's hint is beyond its bits",
+              memory);
+    MUST_EQUAL(slab->never[0] | slab->never[1], 0, "words behind a slab's bits are set", memory);
+    MUST_HOLD(slab_words(slab) == SLAB_WORDS || load_relaxed(&slab->bits[slab_words(slab)]) == 0,
+              "words behind a slab's bits are set", memory);
     if (slots % 64 == 0)
         return true;
     uint64_t beyond = UINT64_MAX << (slots % 64);

@@ -87,7 +87,7 @@ static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind)
         number = range->fresh;
         struct slab *slab = range_slab(range, number);
         slab->zone = (uint8_t)kind;
-        slab->range = index;
+        slab->range = (uint16_t)index;
         slab->number = (uint32_t)number;
         slab->is_zero = 1;
         store_release(&range->fresh, range->fresh + 1);

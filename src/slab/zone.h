@@ -70,8 +70,16 @@ bool zone_init(void);
 /* The slab that `address` lies in, or NULL. Reads no memory but ours; takes no lock. */
 struct slab *zone_find_slow(uintptr_t address);
 
+/* One multiplication: the compiler would shift and add, which is one instruction more, and there is
+ * time for it in free. */
 HOT_INLINE struct slab *slab_header(uintptr_t headers, size_t number) {
+#if defined(__x86_64__)
+    size_t offset;
+    __asm__("imulq %2, %1, %0" : "=r"(offset) : "r"(number), "i"(sizeof(struct slab)) : "cc");
+    return (struct slab *)(headers + offset);
+#else
     return (struct slab *)(headers + number * sizeof(struct slab));
+#endif
 }
 
 HOT_INLINE struct slab *range_slab(const struct range *range, size_t number) {

@@ -88,12 +88,15 @@ Test(bits, rounding_up_and_down_to_a_power) {
 /* Quotient and divisibility by counting along, so that nothing here divides either. */
 static void check_slab_offsets(uint32_t divisor, size_t bytes) {
     uint64_t magic = magic_of(divisor);
+    uint32_t count = (uint32_t)(bytes / 2 / divisor) + 1;
+    uint64_t limit = magic_limit(magic, divisor, count);
     uint64_t quotient = 0;
     uint32_t rest = 0;
     for (uint64_t n = 0; n < bytes; n++) {
         uint64_t fraction;
         EXPECT_AT(magic_divide(n, &magic, &fraction) == quotient, n);
         EXPECT_AT((fraction < magic) == (rest == 0), n);
+        EXPECT_AT((fraction < limit) == (rest == 0 && quotient < count), n);
         if (++rest == divisor) {
             rest = 0;
             quotient++;
@@ -116,6 +119,7 @@ Test(bits, magic_division_of_wrapped_offsets_never_gives_a_slot) {
         for (uint64_t below = 1; below <= (uint64_t)1 << SMALL_SLAB_SHIFT; below++) {
             uint64_t fraction;
             EXPECT_AT(magic_divide(0 - below, &c->magic, &fraction) >= SLAB_SLOTS_MAX, below);
+            EXPECT_AT(fraction >= magic_limit(c->magic, c->slot_bytes, SLAB_SLOTS_MAX), below);
         }
     }
 }

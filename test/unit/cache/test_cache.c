@@ -55,7 +55,9 @@ static void expect_invariants(void) {
 static void *take(unsigned cls) {
     struct slab *slab = cache_refill(cache, cls, true);
     EXPECT(slab != NULL && slab->cls == cls && slab == cache->current[cls]);
-    return slab_slot_address(slab, slab_take(slab, slab->summary));
+    size_t slot = SIZE_MAX;
+    EXPECT(slab_take(slab, &slot));
+    return slab_slot_address(slab, slot);
 }
 
 static void give(void *pointer) {

@@ -115,6 +115,11 @@ Test(verify, headers) {
     DAMAGE(slab->magic, slab->magic + 1, "a slab has another class's magic number");
     DAMAGE(slab->base, slab->base + 16, "a slab's first slot lies elsewhere");
     DAMAGE(slab->slots, slab->slots - 1, "a slab has another number of slots");
+    DAMAGE(slab->limit, slab->limit - 1, "a slab takes other addresses for slots");
+    DAMAGE(slab->hint, SLAB_SLOTS_MAX + 128, "a slab's hint is beyond its bits");
+    DAMAGE(slab->bits[slab_words(slab)], 1, "words behind a slab's bits are set");
+    DAMAGE(slab->never[0], 1, "words behind a slab's bits are set");
+    DAMAGE(slab->never[1], 1, "words behind a slab's bits are set");
     DAMAGE(slab->number, slab->number + 1, "a slab has another's number");
     DAMAGE(slab->range, 1, "a slab names another range");
     DAMAGE(slab->zone, ZONE_SMALL, "a slab names another zone");
