@@ -113,9 +113,9 @@ HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
     return (void *)(slab->base + slot * slab->slot_bytes);
 }
 
-/* The lowest free slot, for the next malloc. In a full slab, or where a signal handler interrupts the
- * emptying of a word, it is one that is not free, of word 0 or of that behind the last one: which is
- * 0, as are `never`. */
+/* The lowest free slot, for the next malloc. In a full slab, or where a signal handler interrupts
+ * the emptying of a word, it is one that is not free, of word 0 or of that behind the last one:
+ * which is 0, as are `never`. */
 HOT_INLINE void slab_aim(struct slab *slab, uint64_t summary) {
     size_t word = bit_lowest_if_any(summary);
     size_t bit = bit_lowest_if_any(slab_load_word(slab, word));
