@@ -105,14 +105,7 @@ void *slm_calloc(size_t count, size_t size) {
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
-void *slm_realloc(void *pointer, size_t size) {
-    if (pointer == NULL)
-        return slm_malloc(size);
-    if (UNLIKELY(size == 0)) {
-        if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
-            malloc_free_slow(pointer, "free by realloc");
-        return NULL;
-    }
+static NOINLINE void *realloc_slow(void *pointer, size_t size) {
     if (UNLIKELY(is_too_large(size)))
         return no_memory();
     enum fault fault;
@@ -123,6 +116,37 @@ void *slm_realloc(void *pointer, size_t size) {
     }
     check_late("realloc");
     return LIKELY(resized != NULL) ? resized : no_memory();
+}
+
+/* Into another slot, if there is one at hand and the old one is still this thread's: a slab that
+ * others free into may have become pending. */
+static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
+    void *copy;
+    bool done = size <= TINY_MAX_BYTES ? hot_malloc_tiny(size, &copy) : hot_malloc_small(size, &copy);
+    if (UNLIKELY(!done))
+        return realloc_slow(pointer, size);
+    memcpy(copy, pointer, old_size < size ? old_size : size);
+    if (UNLIKELY(!hot_free_tiny(pointer)) && UNLIKELY(!hot_free_small(pointer)))
+        malloc_free_slow(pointer, "realloc");
+    return copy;
+}
+
+void *slm_realloc(void *pointer, size_t size) {
+    if (pointer == NULL)
+        return slm_malloc(size);
+    if (UNLIKELY(size == 0)) {
+        if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
+            malloc_free_slow(pointer, "free by realloc");
+        return NULL;
+    }
+    size_t old_size = hot_usable(pointer);
+    if (LIKELY(old_size != 0)) {
+        if (LIKELY(heap_block_stays(old_size, size)))
+            return pointer;
+        if (LIKELY(size <= SMALL_MAX_BYTES))
+            return realloc_by_copy(pointer, old_size, size);
+    }
+    return realloc_slow(pointer, size);
 }
 
 void *slm_reallocarray(void *pointer, size_t count, size_t size) {

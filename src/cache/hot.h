@@ -47,7 +47,31 @@ HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address, enum zone_kind
     return true;
 }
 
-/* The same for any address in the first TINY range, and in the first SMALL range. They are two, so
+/* Bytes that the live block of `slab` at `address` may use, if this thread owns the slab and no
+ * remote frees are pending; 0: perhaps, but it takes the slow way to know. */
+HOT_INLINE size_t hot_usable_in(const struct slab *slab, uintptr_t address) {
+    size_t slot;
+    if (UNLIKELY(load_own(&slab->owner) != (uintptr_t)cache_self) ||
+        UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
+        UNLIKELY(slab_load_word(slab, slot / 64) >> (slot % 64) & 1))
+        return 0;
+    return slab->slot_bytes;
+}
+
+HOT_INLINE size_t hot_usable(const void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    uintptr_t offset = address - load_own(&zone_map.tiny_base);
+    if (LIKELY(offset < load_own(&zone_map.tiny_span)))
+        return hot_usable_in(
+            slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT), address);
+    offset = address - load_own(&zone_map.small_base);
+    if (LIKELY(offset < load_own(&zone_map.small_span)))
+        return hot_usable_in(
+            slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT), address);
+    return 0;
+}
+
+/* hot_free_in for any address in the first TINY range, and in the first SMALL range. They are two, so
  * that a free of a TINY block is as short as can be. */
 HOT_INLINE bool hot_free_tiny(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;

@@ -26,6 +26,15 @@ enum fault heap_free(void *pointer);
 /* Bytes that a live block may use; 0 and the fault if there is no such block. */
 size_t heap_usable(const void *pointer, enum fault *fault);
 
+/* A block in a slab stays where it is while it fills at least half of its slot, or if the slot is so
+ * small that a copy would be dearer than the waste. */
+enum { REALLOC_KEEP_PART = 2, REALLOC_KEEP_BYTES = 128 };
+
+HOT_INLINE bool heap_block_stays(size_t old_bytes, size_t bytes) {
+    return bytes <= old_bytes && old_bytes <= SMALL_MAX_BYTES &&
+           (bytes >= old_bytes / REALLOC_KEEP_PART || old_bytes <= REALLOC_KEEP_BYTES);
+}
+
 /* Resizes a live block; on failure it stays as it was, and NULL is returned. */
 void *heap_realloc(void *pointer, size_t bytes, enum fault *fault);
 

@@ -5,15 +5,6 @@
 #include "heap/heap.h"
 #include "large/large.h"
 
-/* A block in a slab stays where it is while it fills at least half of its slot, or if the slot is
- * so small that a copy would be dearer than the waste. */
-enum { KEEP_PART = 2, KEEP_BYTES = 128 };
-
-static bool stays(size_t old_bytes, size_t bytes) {
-    return bytes <= old_bytes && old_bytes <= SMALL_MAX_BYTES &&
-           (bytes >= old_bytes / KEEP_PART || old_bytes <= KEEP_BYTES);
-}
-
 static void *copy_to_new(void *old, size_t old_bytes, size_t bytes, enum fault *fault) {
     void *pointer = heap_malloc(bytes);
     if (pointer == NULL)
@@ -27,7 +18,7 @@ void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
     size_t old_bytes = heap_usable(pointer, fault);
     if (UNLIKELY(*fault != FAULT_NONE))
         return NULL;
-    if (stays(old_bytes, bytes))
+    if (heap_block_stays(old_bytes, bytes))
         return pointer;
     if (old_bytes > SMALL_MAX_BYTES && bytes > SMALL_MAX_BYTES) {
         void *resized = large_resize(pointer, bytes);
