@@ -122,7 +122,8 @@ static NOINLINE void *realloc_slow(void *pointer, size_t size) {
  * others free into may have become pending. */
 static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
     void *copy;
-    bool done = size <= TINY_MAX_BYTES ? hot_malloc_tiny(size, &copy) : hot_malloc_small(size, &copy);
+    bool done = size <= TINY_MAX_BYTES ? hot_malloc_tiny(size, &copy)
+                                       : hot_malloc_small(size, &copy);
     if (UNLIKELY(!done))
         return realloc_slow(pointer, size);
     memcpy(copy, pointer, old_size < size ? old_size : size);

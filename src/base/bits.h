@@ -92,9 +92,10 @@ HOT_INLINE size_t round_down(size_t n, size_t power) { return n & ~(power - 1); 
  * n * magic = quotient * 2^64 + fraction, and d divides n  <=>  fraction < magic.
  *
  * More than that: let excess = magic * d - 2^64, which is 1..d. The fraction of k * d is
- * k * excess, and of a number that d does not divide, or of a negative one, it is larger by far than
- * anything here: so  fraction < count * excess  <=>  n is one of 0, d, 2 * d, ... (count - 1) * d.
- * It takes n > -2^32 and n, count * d < 2^32. */
+ * k * excess, and of a number that d does not divide, or of a negative one, it is larger by far
+ * than anything here:
+ *     fraction < count * excess  <=>  n is one of 0, d, 2 * d, ... (count - 1) * d
+ * for n > -2^32 and n, count * d < 2^32. */
 #define MAGIC_OF(divisor)                                                                         \
     (UINT64_MAX / (divisor) + 1 + (((divisor) & ((divisor)-1)) == 0))
 HOT_INLINE uint64_t magic_of(uint32_t divisor) { return MAGIC_OF(divisor); }

@@ -7,7 +7,7 @@
  *
  *   thread --> cache --> tiny[step]       current slab by size, for the hot path
  *                    --> current[class]   current slab by class
- *                    --> bins[class]      list of partial, list of full slabs
+ *                    --> bins[class]      lists of partial, sparse, purged, full slabs
  *                    --> remote_queue     slabs that got remote frees, each at most once
  *
  * A thread's state is which cache its pointer names:
@@ -17,8 +17,8 @@
  *                shared cache under its lock
  *
  * Invariants:
- *  - a slab with owner == cache is exactly one of: its class's current, on a bin's partial list, on
- *    its full list, or SLAB_CLAIMED on the way from or to the zone.
+ * - a slab with owner == cache is exactly one of: its class's current, on one of its bin's lists,
+ *   or SLAB_CLAIMED on the way from or to the zone.
  *  - current[class] is never NULL: `cache_no_slab`, which is always full, stands for none.
  *  - tiny[step] == current[tiny_class_of_step[step]]. */
 #ifndef SLM_CACHE_CACHE_H
@@ -34,9 +34,13 @@ enum cache_state {
     CACHE_VANISHED, /* in a forked child: its thread was not forked along */
 };
 
+struct depot;
+
+/* A slab's list in its bin, by its state; slabs are taken from the first that is not empty. */
+enum { LIST_PARTIAL, LIST_SPARSE, LIST_PURGED, LIST_FULL, LISTS };
+
 struct bin {
-    struct slab *partial;
-    struct slab *full;
+    struct slab *lists[LISTS];
     uint64_t frees; /* of this class through this cache, but for those that countdowns still hold */
 };
 
@@ -45,6 +49,8 @@ struct cache {
     struct slab *current[CLASS_COUNT];
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
+    uint8_t purge_class; /* whose sparse slabs are next to be purged */
+    uint32_t requests_served; /* of giveback.c */
     struct bin bins[CLASS_COUNT];
 
     struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
@@ -98,11 +104,30 @@ void cache_countdown_over(struct cache *cache, struct slab *slab);
 /* Puts an owned slab, on no list, where its free slots say; used after adoption. */
 void cache_settle(struct cache *cache, struct slab *slab);
 
-/* Frees that make a full slab worth allocating from again. */
+/* Free slots that make a full slab worth allocating from again; and a partial one sparse. */
 unsigned cache_relink_mark(const struct slab *slab);
+unsigned cache_sparse_mark(const struct slab *slab);
+
+/* On or off the list that its state names. */
+void cache_list_as(struct cache *cache, struct slab *slab, enum slab_state state);
+void cache_unlist(struct cache *cache, struct slab *slab);
 
 /* Moves what the slab's countdown has counted into the class's statistics and sets it anew. */
 void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees);
+
+/* --- giveback.c: memory inside of slabs in use ------------------------------------------------ */
+
+/* Gives back what is free in the cache's slabs, by its thread; and in those that nobody owns.
+ * Return the bytes. Not for the shared cache: its lock would be held meanwhile. */
+size_t cache_purge_pages(struct cache *cache);
+size_t cache_purge_shelves(struct cache *cache);
+
+/* All other threads are to do so, when they next need a slab. */
+void cache_request_purge(struct cache *except);
+void cache_serve_request(struct cache *cache);
+
+/* After a slab was acquired: if the zone has grown, gives back what it can for it. */
+void cache_make_up(struct cache *cache, unsigned cls);
 
 /* --- remote.c: frees across threads ----------------------------------------------------------- */
 
@@ -126,6 +151,11 @@ struct cache *cache_create(void);
 
 /* The calling thread's end: gives all slabs up; the thread is dead afterwards. */
 void cache_destroy(struct cache *cache);
+
+/* Gives up one slab that is on no list; the cache's lock and the depot's are held. A slab without
+ * live slots is claimed and put on the list `empty` instead. */
+void cache_give_up(struct cache *cache, struct depot *depot, struct slab *slab,
+                   struct slab **empty);
 
 /* Makes all classes empty. */
 void cache_clear(struct cache *cache);

@@ -71,8 +71,8 @@ HOT_INLINE size_t hot_usable(const void *pointer) {
     return 0;
 }
 
-/* hot_free_in for any address in the first TINY range, and in the first SMALL range. They are two, so
- * that a free of a TINY block is as short as can be. */
+/* hot_free_in for any address in the first TINY range, and in the first SMALL range. They are
+ * two, so that a free of a TINY block is as short as can be. */
 HOT_INLINE bool hot_free_tiny(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - load_own(&zone_map.tiny_base);

@@ -6,7 +6,9 @@
  *
  *   current    never; malloc does not touch it, frees count down from a number too large to end
  *   full       as many frees as make it worth allocating from again, 1/16 of the slots
- *   partial    as many frees as slots are live: when it ends, the slab is empty */
+ *   partial    as many as make it sparse: at most 1/8 of the slots are live
+ *   sparse     as many frees as slots are live: when it ends, the slab is empty
+ *   purged     half as many: then it is sparse again */
 #include "cache/cache.h"
 
 #include "slab/depot.h"
@@ -15,6 +17,10 @@
 unsigned cache_relink_mark(const struct slab *slab) {
     unsigned mark = (unsigned)slab->slots / RELINK_FRACTION;
     return SLM_TORTURE || mark == 0 ? 1 : mark;
+}
+
+unsigned cache_sparse_mark(const struct slab *slab) {
+    return (unsigned)slab->slots - (unsigned)slab->slots / SPARSE_LIVE_PART;
 }
 
 void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees) {
@@ -33,15 +39,27 @@ static void install_current(struct cache *cache, unsigned cls, struct slab *slab
         cache->tiny[step] = slab;
 }
 
-static void list_as(struct cache *cache, struct slab *slab, enum slab_state state) {
-    struct bin *bin = &cache->bins[slab->cls];
-    store_relaxed(&slab->state, state);
-    slab_list_push(state == SLAB_PARTIAL ? &bin->partial : &bin->full, slab);
+static struct slab **list_of(struct cache *cache, const struct slab *slab) {
+    struct slab **lists = cache->bins[slab->cls].lists;
+    switch (slab->state) {
+    case SLAB_PARTIAL:
+        return &lists[LIST_PARTIAL];
+    case SLAB_SPARSE:
+        return &lists[LIST_SPARSE];
+    case SLAB_PURGED:
+        return &lists[LIST_PURGED];
+    default:
+        return &lists[LIST_FULL];
+    }
 }
 
-static void unlist(struct cache *cache, struct slab *slab) {
-    struct bin *bin = &cache->bins[slab->cls];
-    slab_list_remove(slab->state == SLAB_PARTIAL ? &bin->partial : &bin->full, slab);
+void cache_list_as(struct cache *cache, struct slab *slab, enum slab_state state) {
+    store_relaxed(&slab->state, state);
+    slab_list_push(list_of(cache, slab), slab);
+}
+
+void cache_unlist(struct cache *cache, struct slab *slab) {
+    slab_list_remove(list_of(cache, slab), slab);
 }
 
 /* Gives an unlisted slab without live slots back to its zone. False: a remote free (of a slot that
@@ -65,17 +83,21 @@ void cache_settle(struct cache *cache, struct slab *slab) {
     if (free_slots == slab->slots) {
         /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
          * no dearer to get than a few of its slots are to use, and every class can use it. */
-        bool keep = bin->partial == NULL && slab->zone == ZONE_TINY && !SLM_TORTURE;
+        bool keep = bin->lists[LIST_PARTIAL] == NULL && bin->lists[LIST_SPARSE] == NULL &&
+                    slab->zone == ZONE_TINY && !SLM_TORTURE;
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         if (!keep && release(cache, slab))
             return;
-        list_as(cache, slab, SLAB_PARTIAL);
-    } else if (free_slots >= mark) {
+        cache_list_as(cache, slab, SLAB_SPARSE);
+    } else if (free_slots >= cache_sparse_mark(slab)) {
         cache_restart_countdown(cache, slab, (uint32_t)slab->slots - free_slots);
-        list_as(cache, slab, SLAB_PARTIAL);
+        cache_list_as(cache, slab, SLAB_SPARSE);
+    } else if (free_slots >= mark) {
+        cache_restart_countdown(cache, slab, cache_sparse_mark(slab) - free_slots);
+        cache_list_as(cache, slab, SLAB_PARTIAL);
     } else {
         cache_restart_countdown(cache, slab, mark - free_slots);
-        list_as(cache, slab, SLAB_FULL);
+        cache_list_as(cache, slab, SLAB_FULL);
     }
 }
 
@@ -84,7 +106,7 @@ void cache_countdown_over(struct cache *cache, struct slab *slab) {
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         return;
     }
-    unlist(cache, slab);
+    cache_unlist(cache, slab);
     cache_settle(cache, slab);
 }
 
@@ -108,28 +130,47 @@ static void retire_current(struct cache *cache, unsigned cls) {
         return;
     install_current(cache, cls, (struct slab *)&cache_no_slab);
     cache_restart_countdown(cache, slab, cache_relink_mark(slab));
-    list_as(cache, slab, SLAB_FULL);
+    cache_list_as(cache, slab, SLAB_FULL);
+}
+
+/* The densest first, so that sparse ones may become empty; those that hold no memory last. */
+static struct slab *take_listed(struct cache *cache, unsigned cls) {
+    for (unsigned list = LIST_PARTIAL; list <= LIST_PURGED; list++) {
+        struct slab *slab = cache->bins[cls].lists[list];
+        if (slab != NULL) {
+            cache_unlist(cache, slab);
+            return slab;
+        }
+    }
+    return NULL;
+}
+
+static struct slab *take_shelved(struct cache *cache, unsigned cls) {
+    struct slab *slab = depot_take(cls, (uintptr_t)cache);
+    while (slab == NULL && UNLIKELY(load_relaxed(&cache_rescue_pending)) &&
+           cache_rescue_some(cache))
+        slab = depot_take(cls, (uintptr_t)cache);
+    return slab;
 }
 
 struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
-    struct bin *bin = &cache->bins[cls];
-
     if (load_relaxed(&cache->remote_queue) != NULL)
         cache_drain(cache);
     if (load_relaxed(&cache->current[cls]->summary) != 0)
         return cache->current[cls];
+    cache_serve_request(cache);
     retire_current(cache, cls);
 
-    struct slab *slab = bin->partial;
-    if (slab != NULL) {
-        unlist(cache, slab);
-        return make_current(cache, slab);
-    }
-    slab = depot_take(cls, (uintptr_t)cache);
-    while (slab == NULL && UNLIKELY(load_relaxed(&cache_rescue_pending)) &&
-           cache_rescue_some(cache))
-        slab = depot_take(cls, (uintptr_t)cache);
-    if (slab == NULL && may_grow)
+    struct slab *slab = take_listed(cache, cls);
+    if (slab == NULL)
+        slab = take_shelved(cache, cls);
+    if (slab == NULL && may_grow) {
         slab = zone_acquire(cls, (uintptr_t)cache);
+        if (slab != NULL) {
+            slab = make_current(cache, slab);
+            cache_make_up(cache, cls);
+            return slab;
+        }
+    }
     return slab != NULL ? make_current(cache, slab) : NULL;
 }

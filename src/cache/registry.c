@@ -4,6 +4,8 @@
  *          pointer to one read from a slab's `owner` can be followed without a lock. */
 #include "cache/cache.h"
 
+#include <string.h>
+
 #include "os/metadata.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
@@ -65,7 +67,7 @@ void cache_clear(struct cache *cache) {
         cache->tiny[step] = NO_SLAB;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         cache->current[cls] = NO_SLAB;
-        cache->bins[cls].partial = cache->bins[cls].full = NULL;
+        memset(cache->bins[cls].lists, 0, sizeof cache->bins[cls].lists);
     }
 }
 
@@ -112,10 +114,8 @@ struct cache *cache_create(void) {
     return cache;
 }
 
-/* Gives up one slab; the cache's lock and the depot's are held. Slabs without live slots are
- * claimed and collected in `empty` instead. */
-static void give_up(struct cache *cache, struct depot *depot, struct slab *slab,
-                    struct slab **empty) {
+void cache_give_up(struct cache *cache, struct depot *depot, struct slab *slab,
+                   struct slab **empty) {
     cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
     slab->next = slab->prev = NULL;
     if (slab_count_free(slab) == slab->slots) {
@@ -131,7 +131,7 @@ static void give_up_list(struct cache *cache, struct depot *depot, struct slab *
                          struct slab **empty) {
     while (list != NULL) {
         struct slab *next = list->next;
-        give_up(cache, depot, list, empty);
+        cache_give_up(cache, depot, list, empty);
         list = next;
     }
 }
@@ -139,13 +139,16 @@ static void give_up_list(struct cache *cache, struct depot *depot, struct slab *
 static void give_up_class(struct cache *cache, unsigned cls, struct slab **empty) {
     const struct bin *bin = &cache->bins[cls];
     struct depot *depot = &depots[cls];
-    if (cache->current[cls] == NO_SLAB && bin->partial == NULL && bin->full == NULL)
+    bool has_none = cache->current[cls] == NO_SLAB;
+    for (unsigned list = 0; list < LISTS; list++)
+        has_none = has_none && bin->lists[list] == NULL;
+    if (has_none)
         return;
     lock_acquire(&depot->lock, RANK_CLASS);
     if (cache->current[cls] != NO_SLAB)
-        give_up(cache, depot, cache->current[cls], empty);
-    give_up_list(cache, depot, bin->partial, empty);
-    give_up_list(cache, depot, bin->full, empty);
+        cache_give_up(cache, depot, cache->current[cls], empty);
+    for (unsigned list = 0; list < LISTS; list++)
+        give_up_list(cache, depot, bin->lists[list], empty);
     lock_release(&depot->lock, RANK_CLASS);
 }
 

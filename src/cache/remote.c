@@ -27,6 +27,8 @@ unsigned cache_merge(struct cache *cache, struct slab *slab) {
     struct bin *bin = &cache->bins[slab->cls];
     size_t conflict = SIZE_MAX;
     unsigned merged = slab_merge_remote(slab, &conflict);
+    if (merged > 0)
+        slab->purged_at = 0; /* a current slab's countdown does not tell */
     store_relaxed(&bin->frees, bin->frees + merged);
     if (UNLIKELY(conflict != SIZE_MAX)) {
         cache->late_slab = slab;

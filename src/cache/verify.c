@@ -9,10 +9,13 @@
 #include "slab/zone.h"
 
 static bool is_empty(const struct cache *cache) {
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
-        if (cache->current[cls] != &cache_no_slab || cache->bins[cls].partial != NULL ||
-            cache->bins[cls].full != NULL)
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        if (cache->current[cls] != &cache_no_slab)
             return false;
+        for (unsigned list = 0; list < LISTS; list++)
+            if (cache->bins[cls].lists[list] != NULL)
+                return false;
+    }
     for (size_t step = 0; step < TINY_STEPS; step++)
         if (cache->tiny[step] != &cache_no_slab)
             return false;
@@ -25,10 +28,16 @@ static bool verify_countdown(const struct slab *slab, struct violation *violatio
     uintptr_t expected = COUNTDOWN_NEVER;
     if (slab->state == SLAB_FULL)
         expected = cache_relink_mark(slab) - free_slots;
-    else if (slab->state == SLAB_PARTIAL && free_slots < slab->slots)
+    else if (slab->state == SLAB_PARTIAL)
+        expected = cache_sparse_mark(slab) - free_slots;
+    else if (free_slots < slab->slots)
         expected = slab->slots - free_slots;
     if (slab->state == SLAB_CURRENT)
         MUST_HOLD(slab->countdown > 0, "a current slab's countdown is over",
+                  zone_slab_memory(slab));
+    else if (slab->state == SLAB_PURGED)
+        MUST_HOLD(slab->countdown > 0 && slab->countdown <= slab->slots - free_slots,
+                  "a purged slab's countdown does not end before it is empty",
                   zone_slab_memory(slab));
     else
         MUST_EQUAL(slab->countdown, expected, "a slab's countdown is wrong",
@@ -82,9 +91,11 @@ bool cache_verify_still(const struct cache *cache, struct violation *violation) 
                 return false;
         }
         const struct bin *bin = &cache->bins[cls];
-        if (!verify_list(cache, bin->partial, cls, SLAB_PARTIAL, &listed, violation) ||
-            !verify_list(cache, bin->full, cls, SLAB_FULL, &listed, violation))
-            return false;
+        static const enum slab_state states[LISTS] = {SLAB_PARTIAL, SLAB_SPARSE, SLAB_PURGED,
+                                                      SLAB_FULL};
+        for (unsigned list = 0; list < LISTS; list++)
+            if (!verify_list(cache, bin->lists[list], cls, states[list], &listed, violation))
+                return false;
     }
     MUST_EQUAL(listed, cache->verify_slabs, "a cache has lost a slab", cache);
     for (size_t step = 0; step < TINY_STEPS; step++)

@@ -168,11 +168,15 @@ bool heap_late_fault(struct slab **slab, size_t *slot) {
 size_t heap_trim(void) {
     /* What other threads have freed in this thread's slabs may have emptied some. */
     struct cache *cache = heap_borrow_cache();
+    size_t bytes = 0;
     if (cache != NULL) {
         cache_drain(cache);
+        cache_request_purge(cache);
         heap_return_cache(cache);
+        if (cache != &cache_shared)
+            bytes += cache_purge_pages(cache) + cache_purge_shelves(cache);
     }
-    size_t bytes = large_purge();
+    bytes += large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         bytes += zone_purge((enum zone_kind)kind, UINT64_MAX);
     return bytes;

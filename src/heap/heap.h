@@ -26,8 +26,8 @@ enum fault heap_free(void *pointer);
 /* Bytes that a live block may use; 0 and the fault if there is no such block. */
 size_t heap_usable(const void *pointer, enum fault *fault);
 
-/* A block in a slab stays where it is while it fills at least half of its slot, or if the slot is so
- * small that a copy would be dearer than the waste. */
+/* A block in a slab stays where it is while it fills at least half of its slot, or if the slot is
+ * so small that a copy would be dearer than the waste. */
 enum { REALLOC_KEEP_PART = 2, REALLOC_KEEP_BYTES = 128 };
 
 HOT_INLINE bool heap_block_stays(size_t old_bytes, size_t bytes) {

@@ -41,6 +41,9 @@ bool os_unmap(void *address, size_t bytes);
  * on. False: nothing may be assumed of their contents (locked pages, an emulator). */
 bool os_purge(void *address, size_t bytes);
 
+/* The same for pages whose contents nobody will ask for: one system call instead of two. */
+bool os_discard(void *address, size_t bytes);
+
 /* Resizes a mapping, moving it if `may_move`. NULL: impossible, the old mapping is as it was. */
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move);
 

@@ -178,6 +178,10 @@ static bool drop_is_honest(void) {
     return drop(tried, os_page_bytes) && load_relaxed(&tried[0]) == 0;
 }
 
+bool os_discard(void *address, size_t bytes) {
+    return !fails_by_schedule(OS_PURGE) && drop(address, bytes);
+}
+
 bool os_purge(void *address, size_t bytes) {
     if (fails_by_schedule(OS_PURGE))
         return false;

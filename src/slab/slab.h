@@ -33,6 +33,8 @@ enum slab_state {
     SLAB_CLAIMED,  /* taken from the zone, not formatted yet */
     SLAB_CURRENT,  /* owned; its owner allocates from it */
     SLAB_PARTIAL,  /* owned; on its owner's list of slabs worth allocating from */
+    SLAB_SPARSE,   /* the same, and little of it is live */
+    SLAB_PURGED,   /* the same, and its free pages were given back */
     SLAB_FULL,     /* owned; on its owner's list of slabs with few or no free slots */
     SLAB_SHELVED,  /* unowned; on the depot's list */
     SLAB_ORPHANED, /* unowned; full when its owner left, on no list */
@@ -59,7 +61,10 @@ struct slab {
     uint32_t number; /* of the slab in its range */
     uint16_t range;  /* of the zone's ranges */
     uint8_t is_decommitted; /* EMPTY only: its pages can't be accessed */
-    uint64_t freed_ms;      /* EMPTY only: when it became so */
+    union {
+        uint64_t freed_ms;  /* EMPTY only: when it became so */
+        uint32_t purged_at; /* owned only: the countdown when free pages were given back, or 0 */
+    };
 
     /* What every malloc and free of the owner's writes. */
     uint64_t summary CACHE_ALIGNED; /* see above */
@@ -213,6 +218,10 @@ unsigned slab_count_free(const struct slab *slab);
  * once: it stays free, and `*conflict` is set to it (else left alone). */
 unsigned slab_merge_remote(struct slab *slab, size_t *conflict);
 
+/* pages.c: gives back the pages in which no live slot lies, if there were frees since it last did.
+ * Owner only. Returns the bytes, of which some may not have been resident. */
+size_t slab_purge_pages(struct slab *slab);
+
 /* After a fork the child may find a slab in the middle of another thread's malloc or free. The bits
  * are the truth; what follows from them is made anew, and no slot counts as zero any more. */
 void slab_rebuild_summary(struct slab *slab);
@@ -225,6 +234,7 @@ HOT_INLINE uint32_t slab_frees_since_set(const struct slab *slab) {
 HOT_INLINE void slab_set_countdown(struct slab *slab, uint32_t frees) {
     store_relaxed(&slab->countdown_start, frees);
     store_relaxed(&slab->countdown, frees);
+    slab->purged_at = 0;
 }
 
 /* --- a list of slabs, linked through next and prev ------------------------------------------- */

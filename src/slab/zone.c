@@ -132,6 +132,10 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         zone->used++;
         if (zone->used > zone->used_peak)
             zone->used_peak = zone->used;
+        if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
+            zone->held_peak = zone->used + zone->dirty + zone->purging;
+            fetch_add_relaxed(&zone->growth, 1);
+        }
     }
     lock_release(&zone->lock, RANK_ZONE);
     if (slab != NULL)
@@ -167,16 +171,17 @@ void zone_release(struct slab *slab) {
         zone_purge(kind, now > EMPTY_SLAB_MS ? now - EMPTY_SLAB_MS + 1 : 0);
 }
 
-/* With the lock held: takes a run of neighbouring dirty slabs out of the sets. Its length, or 0. */
+/* With the lock held: takes a run of at most `most` neighbouring dirty slabs out of the sets. Its
+ * length, or 0. */
 static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t before_ms,
-                             size_t from, size_t *start) {
+                             size_t most, size_t from, size_t *start) {
     size_t number = hbitmap_next(&range->dirty, from);
     while (number != SIZE_MAX && range_slab(range, number)->freed_ms >= before_ms)
         number = hbitmap_next(&range->dirty, number + 1);
     if (number == SIZE_MAX)
         return 0;
     *start = number;
-    while (number < range->fresh && hbitmap_has(&range->dirty, number) &&
+    while (number < range->fresh && number - *start < most && hbitmap_has(&range->dirty, number) &&
            range_slab(range, number)->freed_ms < before_ms) {
         hbitmap_remove(&range->dirty, number);
         hbitmap_remove(&range->empty, number);
@@ -187,13 +192,14 @@ static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t be
     return number - *start;
 }
 
+/* At most `most` slabs. Returns how many. */
 static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
-                          uint64_t before_ms) {
+                          uint64_t before_ms, size_t most) {
     size_t purged = 0;
     size_t start = 0;
     lock_acquire(&zone->lock, RANK_ZONE);
-    for (;;) {
-        size_t length = take_dirty_run(zone, range, before_ms, start, &start);
+    while (purged < most) {
+        size_t length = take_dirty_run(zone, range, before_ms, most - purged, start, &start);
         if (length == 0)
             break;
         lock_release(&zone->lock, RANK_ZONE);
@@ -211,20 +217,42 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
         if (!done)
             zone->dirty += length;
         else
-            purged += length << shift;
+            purged += length;
         start += length;
     }
     lock_release(&zone->lock, RANK_ZONE);
     return purged;
 }
 
-size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
+static size_t purge_zone(enum zone_kind kind, uint64_t before_ms, size_t most) {
     struct zone *zone = &zones[kind];
+    size_t shift = slab_shift_of(kind);
     size_t purged = 0;
     unsigned count = load_acquire(&zone->range_count);
-    for (unsigned i = 0; i < count; i++)
-        purged += purge_range(zone, &zone->ranges[i], slab_shift_of(kind), before_ms);
-    return purged;
+    for (unsigned i = 0; i < count && purged < most; i++)
+        purged += purge_range(zone, &zone->ranges[i], shift, before_ms, most - purged);
+    return purged << shift;
+}
+
+size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
+    return purge_zone(kind, before_ms, SIZE_MAX);
+}
+
+size_t zone_take_growth(enum zone_kind kind) {
+    struct zone *zone = &zones[kind];
+    if (load_relaxed(&zone->growth) == 0)
+        return 0;
+    return exchange_acquire(&zone->growth, 0) << slab_shift_of(kind);
+}
+
+size_t zone_purge_some(enum zone_kind kind, size_t bytes) {
+    size_t shift = slab_shift_of(kind);
+    size_t keep = (KEEP_DIRTY_BYTES >> shift) + load_relaxed(&zones[kind].used) / KEEP_DIRTY_PART;
+    size_t dirty = load_relaxed(&zones[kind].dirty);
+    size_t most = (bytes + ((size_t)1 << shift) - 1) >> shift;
+    if (dirty <= keep)
+        return 0;
+    return purge_zone(kind, UINT64_MAX, most < dirty - keep ? most : dirty - keep);
 }
 
 static void recover_range(struct zone *zone, struct range *range) {

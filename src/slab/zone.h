@@ -42,6 +42,8 @@ struct zone {
     size_t used_peak;
     size_t dirty;         /* empty slabs that still hold memory */
     size_t purging;       /* empty slabs that a purge has in hand */
+    size_t held_peak;     /* most slabs ever that were used, dirty or in a purge's hands */
+    size_t growth;        /* how much it has grown since zone_take_growth */
     uint64_t next_purge_ms;
     uint64_t purges; /* system calls that gave memory back */
     struct range ranges[RANGES_MAX];
@@ -109,6 +111,13 @@ void zone_release(struct slab *slab);
 
 /* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. */
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
+
+/* Bytes by which the zone holds more than it ever did before, since the last call. */
+size_t zone_take_growth(enum zone_kind kind);
+
+/* Gives back some `bytes` of empty slabs' memory, however young, of what is more than a zone may
+ * keep for itself (KEEP_DIRTY_BYTES and KEEP_DIRTY_PART); returns the bytes. */
+size_t zone_purge_some(enum zone_kind kind, size_t bytes);
 
 /* Under want of memory: gives up what is charged to this process for empty slabs, so that the other
  * zone or LARGE can have it; returns the bytes. */

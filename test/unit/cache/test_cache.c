@@ -45,8 +45,10 @@ static void expect_invariants(void) {
         EXPECT(cache->current[cls] != NULL);
         EXPECT(cache->current[cls] == &cache_no_slab ||
                (cache->current[cls]->state == SLAB_CURRENT && cache->current[cls]->cls == cls));
-        list_length(bin->partial, SLAB_PARTIAL);
-        list_length(bin->full, SLAB_FULL);
+        list_length(bin->lists[LIST_PARTIAL], SLAB_PARTIAL);
+        list_length(bin->lists[LIST_SPARSE], SLAB_SPARSE);
+        list_length(bin->lists[LIST_PURGED], SLAB_PURGED);
+        list_length(bin->lists[LIST_FULL], SLAB_FULL);
     }
     for (size_t step = 0; step < TINY_STEPS; step++)
         EXPECT_AT(cache->tiny[step] == cache->current[tiny_class_of_step[step]], step);
@@ -119,13 +121,13 @@ Test(cache, slots_come_lowest_first_and_every_slab_is_used_up, .init = set_up) {
         first = slab;
     }
     cache_refill(cache, CLS, true);
-    EXPECT_EQ(list_length(cache->bins[CLS].full, SLAB_FULL), 3);
-    EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 0);
+    EXPECT_EQ(list_length(cache->bins[CLS].lists[LIST_FULL], SLAB_FULL), 3);
+    EXPECT_EQ(list_length(cache->bins[CLS].lists[LIST_PARTIAL], SLAB_PARTIAL), 0);
     EXPECT_EQ(zones[ZONE_TINY].used, 4);
     expect_invariants();
 }
 
-/* full -> partial after a sixteenth of the slots -> empty -> kept or given back */
+/* full -> partial after a sixteenth of the slots -> sparse -> empty -> kept or given back */
 Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = set_up) {
     static void *pointers[3][SLAB_SLOTS_MAX];
     struct slab *slabs[3];
@@ -144,16 +146,17 @@ Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = 
         EXPECT_EQ(slabs[i]->state, SLAB_PARTIAL);
         expect_invariants();
     }
-    EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 2);
-    EXPECT_EQ(list_length(cache->bins[CLS].full, SLAB_FULL), 1);
+    EXPECT_EQ(list_length(cache->bins[CLS].lists[LIST_PARTIAL], SLAB_PARTIAL), 2);
+    EXPECT_EQ(list_length(cache->bins[CLS].lists[LIST_FULL], SLAB_FULL), 1);
     for (size_t k = mark; k < slabs[0]->slots; k++) {
-        EXPECT_AT(slabs[0]->state == SLAB_PARTIAL, k);
+        bool sparse = k >= cache_sparse_mark(slabs[0]);
+        EXPECT_AT(slabs[0]->state == (sparse ? SLAB_SPARSE : SLAB_PARTIAL), k);
         give(pointers[0][k]);
     }
     EXPECT_EQ(slabs[0]->state, SLAB_EMPTY);
     EXPECT_EQ(slabs[0]->owner, 0);
     EXPECT_EQ(zones[ZONE_TINY].used, 3);
-    EXPECT_EQ(list_length(cache->bins[CLS].partial, SLAB_PARTIAL), 1);
+    EXPECT_EQ(list_length(cache->bins[CLS].lists[LIST_PARTIAL], SLAB_PARTIAL), 1);
     expect_invariants();
 }
 

@@ -274,9 +274,9 @@ Test(remote, a_producer_and_a_consumer_lose_no_slot, .init = set_up, .timeout = 
     cache_drain(cache);
     EXPECT(cache->remote_queue == NULL);
     size_t live = 0;
-    for (struct slab *at = cache->bins[slab->cls].full; at != NULL; at = at->next)
+    for (struct slab *at = cache->bins[slab->cls].lists[LIST_FULL]; at != NULL; at = at->next)
         live += at->slots - slab_count_free(at);
-    for (struct slab *at = cache->bins[slab->cls].partial; at != NULL; at = at->next)
+    for (struct slab *at = cache->bins[slab->cls].lists[LIST_PARTIAL]; at != NULL; at = at->next)
         live += at->slots - slab_count_free(at);
     struct slab *current = cache->current[class_of(BYTES)];
     EXPECT_EQ(live + current->slots - slab_count_free(current), 0);

@@ -159,20 +159,25 @@ static struct slab *on_list(struct slab *(*pick)(const struct bin *bin)) {
 }
 
 static struct slab *two_full(const struct bin *bin) {
-    return bin->full != NULL && bin->full->next != NULL ? bin->full : NULL;
+    struct slab *slab = bin->lists[LIST_FULL];
+    return slab != NULL && slab->next != NULL ? slab : NULL;
 }
+
 static struct slab *two_partial(const struct bin *bin) {
-    return bin->partial != NULL && bin->partial->next != NULL ? bin->partial : NULL;
+    struct slab *slab = bin->lists[LIST_PARTIAL];
+    return slab != NULL && slab->next != NULL ? slab : NULL;
 }
+
+static struct slab *a_purged(const struct bin *bin) { return bin->lists[LIST_PURGED]; }
 
 Test(verify, lists_of_the_own_cache) {
     struct cache *cache = cache_self;
     /* Slabs of 1024 bytes, of which some stay full and some get room again. */
-    static char *kept[64 * 12];
-    for (size_t i = 0; i < 64 * 12; i++)
+    static char *kept[64 * 18];
+    for (size_t i = 0; i < 64 * 18; i++)
         kept[i] = heap_malloc(1024);
-    for (size_t i = 0; i < 64 * 12; i++)
-        if (i / 128 % 2 == 0 && i % 2 == 0)
+    for (size_t i = 0; i < 64 * 18; i++)
+        if ((i / 128 % 2 == 0 && i % 2 == 0) || (i / 128 == 7 && i % 128 != 0))
             heap_free(kept[i]);
     expect_whole();
     struct slab *full = on_list(two_full);
@@ -183,14 +188,20 @@ Test(verify, lists_of_the_own_cache) {
     DAMAGE(full->next->prev, NULL, "a cache's list is linked wrongly");
     DAMAGE(full->next, NULL, "a cache has lost a slab");
     DAMAGE(partial->next->prev, partial->next, "a cache's list is linked wrongly");
-    DAMAGE(bin->full, partial, "a slab is listed under another class");
+    cache_purge_pages(cache);
+    expect_whole();
+    struct slab *purged = on_list(a_purged);
+    DAMAGE(purged->countdown, 0, "a purged slab's countdown does not end before it is empty");
+    DAMAGE(purged->countdown, (uint32_t)purged->slots - slab_count_free(purged) + 1,
+           "a purged slab's countdown does not end before it is empty");
+    DAMAGE(bin->lists[LIST_FULL], partial, "a slab is listed under another class");
     DAMAGE(cache->tiny[6], cache->tiny[20], "the current slab of a size is not that of its class");
     DAMAGE(cache->current[5], (struct slab *)&cache_no_slab, "a cache has lost a slab");
     DAMAGE(full->owner, (uintptr_t)&cache_shared, "a cache has lost a slab");
     DAMAGE(full->owner, (uintptr_t)cache | OWNER_PENDING, "a slab with remote frees is not queued");
     DAMAGE(cache->remote_queue, full, "a slab is queued twice, or not as pending");
     DAMAGE(cache_boot.tiny[3], full, "a cache without a thread is not empty");
-    DAMAGE(cache_dead.bins[2].full, full, "a cache without a thread is not empty");
+    DAMAGE(cache_dead.bins[2].lists[LIST_FULL], full, "a cache without a thread is not empty");
     expect_whole();
 }
 

@@ -172,7 +172,8 @@ Test(slab, an_interrupted_malloc_never_leads_beyond_the_last_word) {
     slab.state = SLAB_CLAIMED;
     slab_format(&slab, memory, 3, false);
     unsigned words = slab_words(&slab);
-    memset(slab.bits, 0, words * sizeof slab.bits[0]); /* the last word's summary is not written yet */
+    /* The summary of the last word is not written yet. */
+    memset(slab.bits, 0, words * sizeof slab.bits[0]);
     slab.summary = (uint64_t)1 << (words - 1);
     slab_aim(&slab, slab.summary);
     EXPECT(!slab_take_hinted(&slab, &slot));

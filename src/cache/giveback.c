@@ -1,0 +1,139 @@
+/* Purpose: memory that is free inside of slabs in use goes back to the system: on request, and to
+ *          make up for growth.
+ * Owns:    the count of requests.
+ * Locking: no lock is held while memory is given back, so a thread gives back the pages of its own
+ *          slabs only, in which nobody else can take a slot; of slabs without an owner it becomes
+ *          the owner first. Other threads learn of a request when they next need a slab.
+ *
+ * The heap grows by a slab that was not resident before: then as much is looked for that could go
+ * instead, for it was used before and is not now: a program's sizes have changed. A heap that has
+ * been as large before pays nothing, so that steady churn makes no system calls. */
+#include "cache/cache.h"
+
+#include "slab/depot.h"
+#include "slab/zone.h"
+
+/* At most so many slabs are looked at for one that is new. */
+enum { LOOKED_AT_MAX = 32 };
+
+static uint32_t requests;
+
+/* A sparse slab stays behind those that are resident when one is needed; it is looked at again when
+ * half of what lives in it has been freed. */
+static size_t purge_listed(struct cache *cache, struct slab *slab) {
+    size_t bytes = slab_purge_pages(slab);
+    uint32_t live = (uint32_t)slab->slots - slab_count_free(slab);
+    if (slab->state == SLAB_SPARSE && live > 0) {
+        cache_unlist(cache, slab);
+        cache_restart_countdown(cache, slab, (live + 1) / 2);
+        slab->purged_at = slab->countdown;
+        cache_list_as(cache, slab, SLAB_PURGED);
+    }
+    return bytes;
+}
+
+static size_t purge_list(struct cache *cache, struct slab *list) {
+    size_t bytes = 0;
+    while (list != NULL) {
+        struct slab *next = list->next;
+        bytes += purge_listed(cache, list);
+        list = next;
+    }
+    return bytes;
+}
+
+size_t cache_purge_pages(struct cache *cache) {
+    size_t bytes = 0;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        struct bin *bin = &cache->bins[cls];
+        if (cache->current[cls] != &cache_no_slab)
+            bytes += slab_purge_pages(cache->current[cls]);
+        for (unsigned list = 0; list < LISTS; list++)
+            bytes += purge_list(cache, bin->lists[list]);
+    }
+    return bytes;
+}
+
+/* Puts an adopted slab back, if no other thread has freed in it meanwhile and so queued it. */
+static void put_back(struct cache *cache, struct slab *slab) {
+    struct depot *depot = &depots[slab->cls];
+    struct slab *empty = NULL;
+    lock_acquire(&cache->lock, RANK_CACHE);
+    bool quiet = load_relaxed(&slab->owner) == (uintptr_t)cache;
+    if (quiet) {
+        lock_acquire(&depot->lock, RANK_CLASS);
+        cache_give_up(cache, depot, slab, &empty);
+        lock_release(&depot->lock, RANK_CLASS);
+    }
+    lock_release(&cache->lock, RANK_CACHE);
+    if (!quiet)
+        cache_settle(cache, slab);
+    if (empty != NULL)
+        zone_release(empty);
+}
+
+static size_t purge_shelf(struct cache *cache, unsigned cls) {
+    struct depot *depot = &depots[cls];
+    struct slab *taken = NULL;
+    size_t bytes = 0;
+    lock_acquire(&depot->lock, RANK_CLASS);
+    for (struct slab *slab; (slab = depot->shelf) != NULL; slab->next = taken, taken = slab)
+        depot_adopt_locked(depot, slab, (uintptr_t)cache);
+    lock_release(&depot->lock, RANK_CLASS);
+    while (taken != NULL) {
+        struct slab *slab = taken;
+        taken = slab->next;
+        slab->next = slab->prev = NULL;
+        bytes += slab_purge_pages(slab);
+        put_back(cache, slab);
+    }
+    return bytes;
+}
+
+size_t cache_purge_shelves(struct cache *cache) {
+    size_t bytes = 0;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        if (load_relaxed(&depots[cls].shelf) != NULL)
+            bytes += purge_shelf(cache, cls);
+    return bytes;
+}
+
+void cache_request_purge(struct cache *except) {
+    uint32_t now = fetch_add_relaxed(&requests, 1) + 1;
+    if (except != &cache_shared)
+        except->requests_served = now;
+}
+
+void cache_serve_request(struct cache *cache) {
+    uint32_t now = load_relaxed(&requests);
+    if (LIKELY(cache->requests_served == now) || cache == &cache_shared)
+        return;
+    cache->requests_served = now;
+    cache_purge_pages(cache);
+}
+
+/* Of other classes than the one that needs memory now. */
+static void purge_sparse(struct cache *cache, unsigned needed, size_t bytes) {
+    unsigned looked_at = 0;
+    size_t purged = 0;
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        unsigned cls = cache->purge_class;
+        struct slab *slab;
+        while (cls != needed && (slab = cache->bins[cls].lists[LIST_SPARSE]) != NULL) {
+            if (purged >= bytes || looked_at++ == LOOKED_AT_MAX)
+                return;
+            purged += purge_listed(cache, slab);
+        }
+        cache->purge_class = (uint8_t)((cls + 1) % CLASS_COUNT);
+    }
+}
+
+void cache_make_up(struct cache *cache, unsigned cls) {
+    enum zone_kind kind = (enum zone_kind)size_classes[cls].zone;
+    size_t bytes = zone_take_growth(kind);
+    if (LIKELY(bytes == 0))
+        return;
+    size_t purged = zone_purge_some(kind == ZONE_TINY ? ZONE_SMALL : ZONE_TINY, bytes);
+    if (purged < bytes && cache != &cache_shared)
+        purge_sparse(cache, cls, bytes - purged);
+}

@@ -1,0 +1,189 @@
+/* Protects: memory that is free inside of slabs in use goes back: by request, in slabs of this
+ * thread, of other threads and of nobody; and when the heap grows although it has memory of other
+ * sizes. What was purged is used last, looked at again when more of it is free, and released when
+ * it is empty. */
+#include "../expect.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "heap/heap.h"
+#include "os/os.h"
+#include "slab/depot.h"
+#include "slab/zone.h"
+
+enum { BYTES = 1024, BLOCKS = 64 * 200, KEPT = 40 };
+
+static char *blocks[BLOCKS];
+
+static void set_up(void) {
+    quiet_os();
+    heap_set_up();
+    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+}
+
+static size_t resident_bytes(void) {
+    static unsigned char vector[1 << 16];
+    size_t bytes = 0;
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        const struct range *range = &zones[kind].ranges[0];
+        size_t span = (size_t)range->fresh << slab_shift_of((enum zone_kind)kind);
+        EXPECT(span / os_page_bytes <= sizeof vector);
+        EXPECT(mincore((void *)range->base, span, vector) == 0);
+        for (size_t i = 0; i < span / os_page_bytes; i++)
+            bytes += (vector[i] & 1) * os_page_bytes;
+    }
+    return bytes;
+}
+
+static void fill(void) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(heap_malloc(BYTES), (int)(i % 127) + 1, BYTES);
+}
+
+/* One of KEPT stays, so that no slab becomes empty. */
+static void thin_out(void) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        if (i % KEPT != 0)
+            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
+static void expect_contents(void) {
+    for (size_t i = 0; i < BLOCKS; i += KEPT)
+        for (size_t k = 0; k < BYTES; k++)
+            EXPECT_AT(blocks[i][k] == (char)(i % 127 + 1), i);
+}
+
+static void free_rest(void) {
+    for (size_t i = 0; i < BLOCKS; i += KEPT)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
+static void expect_whole(void) {
+    struct violation violation = {0};
+    EXPECT(heap_verify(&violation));
+}
+
+/* A page that is pinned by a slot of 1 KiB may hold two. */
+enum { PINNED = BLOCKS / KEPT * 2 * 4096 };
+
+Test(giveback, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
+    fill();
+    thin_out();
+    size_t before = resident_bytes();
+    EXPECT(before >= (size_t)BLOCKS * BYTES);
+    size_t bytes = heap_trim();
+    EXPECT(bytes >= before - PINNED - ((size_t)1 << 20));
+    EXPECT(resident_bytes() <= PINNED);
+    expect_contents();
+    expect_whole();
+    fill(); /* what was given back is used again */
+    EXPECT(zones[ZONE_TINY].used <= (size_t)BLOCKS / 64 + BLOCKS / KEPT / 64 + 8);
+    expect_whole();
+}
+
+Test(giveback, purged_slabs_are_used_last_and_released_when_empty, .init = set_up) {
+    fill();
+    thin_out();
+    size_t used = zones[ZONE_TINY].used;
+    cache_purge_pages(cache_self);
+    unsigned cls = class_of(BYTES);
+    const struct bin *bin = &cache_self->bins[cls];
+    EXPECT(bin->lists[LIST_PURGED] != NULL && bin->lists[LIST_SPARSE] == NULL);
+    struct slab *purged = bin->lists[LIST_PURGED];
+    expect_whole();
+    free_rest();
+    expect_whole();
+    EXPECT(purged->state == SLAB_EMPTY || purged->state == SLAB_SPARSE);
+    EXPECT(bin->lists[LIST_PURGED] == NULL);
+    EXPECT(zones[ZONE_TINY].used < used / 10);
+}
+
+static void *fill_and_thin_out(void *barrier) {
+    fill();
+    thin_out();
+    if (barrier != NULL) {
+        pthread_barrier_wait(barrier);
+        pthread_barrier_wait(barrier);
+        for (int i = 0; i < 2000; i++) /* it needs a slab now and then */
+            EXPECT(heap_malloc(600) != NULL);
+        pthread_barrier_wait(barrier);
+        pthread_barrier_wait(barrier);
+    }
+    return NULL;
+}
+
+Test(giveback, slabs_of_ended_threads_are_purged_and_stay_in_the_depot, .init = set_up) {
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, fill_and_thin_out, NULL) == 0);
+    pthread_join(thread, NULL);
+    unsigned cls = class_of(BYTES);
+    size_t shelved = depots[cls].count;
+    EXPECT(shelved > 50);
+    heap_trim();
+    EXPECT(resident_bytes() <= PINNED);
+    EXPECT_EQ(depots[cls].count, shelved);
+    expect_contents();
+    expect_whole();
+    free_rest();
+    expect_whole();
+}
+
+Test(giveback, another_thread_purges_when_it_needs_a_slab, .init = set_up) {
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, 2);
+    EXPECT(pthread_create(&thread, NULL, fill_and_thin_out, &barrier) == 0);
+    pthread_barrier_wait(&barrier);
+    heap_trim();
+    size_t before = resident_bytes();
+    EXPECT(before >= (size_t)BLOCKS * BYTES * 9 / 10);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    EXPECT(resident_bytes() <= PINNED + ((size_t)4 << 20));
+    expect_contents();
+    pthread_barrier_wait(&barrier);
+    pthread_join(thread, NULL);
+    free_rest();
+    expect_whole();
+}
+
+/* No request: but a heap that grows makes up for it with what it has. */
+Test(giveback, growth_is_made_up_for_by_what_is_free_in_other_classes, .init = set_up) {
+    fill();
+    thin_out();
+    size_t before = resident_bytes();
+    for (size_t bytes = 0; bytes < before; bytes += 512)
+        memset(heap_malloc(512), 1, 512);
+    EXPECT(resident_bytes() <= before + PINNED + ((size_t)1 << 20));
+    expect_contents();
+    expect_whole();
+}
+
+Test(giveback, growth_is_made_up_for_by_the_other_zone, .init = set_up) {
+    fill();
+    for (size_t i = 0; i < BLOCKS; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    size_t before = resident_bytes();
+    for (size_t bytes = 0; bytes < before; bytes += 8192)
+        memset(heap_malloc(8192), 1, 8192);
+    EXPECT(resident_bytes() <= before + KEEP_DIRTY_BYTES + ((size_t)2 << 20));
+    expect_whole();
+}
+
+Test(giveback, a_heap_as_large_as_before_makes_no_system_calls, .init = set_up) {
+    static char *others[BLOCKS / 8];
+    for (int round = 0; round < 6; round++) {
+        if (round == 2)
+            os_inject(OS_PURGE | OS_COMMIT | OS_MAP, 0, 1000000);
+        fill();
+        for (size_t i = 0; i < BLOCKS; i++)
+            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+        for (size_t i = 0; i < BLOCKS / 8; i++)
+            others[i] = memset(heap_malloc(8192), 1, 8192);
+        for (size_t i = 0; i < BLOCKS / 8; i++)
+            EXPECT_EQ(heap_free(others[i]), FAULT_NONE);
+    }
+    EXPECT_EQ(os_injected(), 0);
+}
