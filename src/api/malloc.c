@@ -42,17 +42,14 @@ static NOINLINE void *malloc_slow(size_t size) {
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
-static NOINLINE void *malloc_above_tiny(size_t size) {
-    void *pointer;
-    if (UNLIKELY(size > SMALL_MAX_BYTES) || UNLIKELY(!hot_malloc_small(size, &pointer)))
-        return malloc_slow(size);
-    return pointer;
-}
-
 void *slm_malloc(size_t size) {
-    if (UNLIKELY(size > TINY_MAX_BYTES))
-        return malloc_above_tiny(size);
     void *pointer;
+    if (UNLIKELY(size > TINY_MAX_BYTES)) {
+        if (UNLIKELY(size > SMALL_MAX_BYTES) || UNLIKELY(!hot_malloc_small(size, &pointer)))
+            return malloc_slow(size);
+        __asm__ volatile(""); /* or gcc shares the end of both ways, at the price of a jump */
+        return pointer;
+    }
     if (UNLIKELY(!hot_malloc_tiny(size, &pointer)))
         return malloc_slow(size);
     return pointer;

@@ -47,6 +47,8 @@ struct bin {
 struct cache {
     struct slab *tiny[TINY_STEPS];
     struct slab *current[CLASS_COUNT];
+    /* small_class_of_step, at hand: its own address would be an instruction in every malloc. */
+    uint8_t small_class[SMALL_STEPS];
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */

@@ -95,6 +95,7 @@ static struct cache *make_new(void) {
     if (cache == NULL)
         return NULL;
     cache_clear(cache);
+    memcpy(cache->small_class, small_class_of_step, sizeof cache->small_class);
     lock_acquire(&registry.lock, RANK_REGISTRY);
     cache->all_next = registry.all;
     store_release(&registry.all, cache);
