@@ -108,7 +108,7 @@ size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *di
                 struct slab *slab = range_slab(range, number);
                 slab->is_decommitted = slab->is_zero = 1;
                 if (hbitmap_has(&range->dirty, number))
-                    --*dirty;
+                    store_relaxed(dirty, *dirty - 1);
                 hbitmap_remove(&range->dirty, number);
             }
         }

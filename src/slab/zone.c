@@ -99,7 +99,7 @@ static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind)
     hbitmap_remove(&range->empty, number);
     if (!slab->is_zero) {
         hbitmap_remove(&range->dirty, number);
-        zone->dirty--;
+        store_relaxed(&zone->dirty, zone->dirty - 1);
     }
     return slab;
 }
@@ -129,7 +129,7 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         /* Claimed under the lock: a forked child finds every slab either empty or owned. */
         store_relaxed(&slab->state, SLAB_CLAIMED);
         exchange_seq_cst(&slab->owner, owner);
-        zone->used++;
+        store_relaxed(&zone->used, zone->used + 1);
         if (zone->used > zone->used_peak)
             zone->used_peak = zone->used;
         if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
@@ -160,9 +160,9 @@ void zone_release(struct slab *slab) {
     hbitmap_insert(&range->empty, slab->number);
     if (!is_zero) {
         hbitmap_insert(&range->dirty, slab->number);
-        zone->dirty++;
+        store_relaxed(&zone->dirty, zone->dirty + 1);
     }
-    zone->used--;
+    store_relaxed(&zone->used, zone->used - 1);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
     if (purge)
         zone->next_purge_ms = now + EMPTY_SLAB_MS / 2;
@@ -187,7 +187,7 @@ static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t be
         hbitmap_remove(&range->empty, number);
         number++;
     }
-    zone->dirty -= number - *start;
+    store_relaxed(&zone->dirty, zone->dirty - (number - *start));
     zone->purging += number - *start;
     return number - *start;
 }
@@ -215,7 +215,7 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
                 hbitmap_insert(&range->dirty, number);
         }
         if (!done)
-            zone->dirty += length;
+            store_relaxed(&zone->dirty, zone->dirty + length);
         else
             purged += length;
         start += length;
@@ -263,7 +263,7 @@ static void recover_range(struct zone *zone, struct range *range) {
         slab->is_zero = 0;
         hbitmap_insert(&range->empty, number);
         hbitmap_insert(&range->dirty, number);
-        zone->dirty++;
+        store_relaxed(&zone->dirty, zone->dirty + 1);
         zone->purging--;
     }
 }
