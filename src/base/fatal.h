@@ -7,8 +7,12 @@
 #include "base/attr.h"
 #include "base/format.h"
 
-/* Writes the text, as one write(2) where the kernel takes it whole, to a file descriptor. */
-void text_write(const struct text *text, int fd);
+/* Writes the text, as one write(2) where the kernel takes it whole, to a file descriptor. 0, or an
+ * error number: the rest was not written. */
+int text_write(const struct text *text, int fd);
+
+/* The same; that nobody reads what is written does not kill: EPIPE. */
+int text_write_unread(const struct text *text, int fd);
 
 /* Writes the line to standard error; that nobody may be reading it there does not kill. */
 COLD void report_line(const struct text *line);
