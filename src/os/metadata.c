@@ -5,22 +5,36 @@
 
 enum { CHUNK_BYTES = 1 << 18, METADATA_ALIGNMENT = 64 };
 
+/* At the start of every chunk. */
+struct chunk_head {
+    struct chunk_head *older;
+    size_t bytes;
+};
+
 static struct {
     struct lock lock;
+    struct chunk_head *newest; /* written with release: walks take no lock */
     uintptr_t next; /* guarded by lock, as is all of this */
     uintptr_t end;
     size_t mapped_bytes;
 } chunk;
 
+_Static_assert(sizeof(struct chunk_head) <= METADATA_ALIGNMENT, "a chunk's head has room");
+
 static bool chunk_grow(size_t bytes) {
-    size_t chunk_bytes = round_up(bytes < CHUNK_BYTES ? CHUNK_BYTES : bytes, os_page_bytes);
+    size_t needed = bytes + METADATA_ALIGNMENT; /* which has room for the head */
+    size_t chunk_bytes = round_up(needed < CHUNK_BYTES ? CHUNK_BYTES : needed, os_page_bytes);
     void *memory = os_map(chunk_bytes);
     if (memory == NULL)
         return false;
     /* What was left of the old chunk stays unused: at most one structure's worth. */
-    chunk.next = (uintptr_t)memory;
-    chunk.end = chunk.next + chunk_bytes;
-    chunk.mapped_bytes += chunk_bytes;
+    struct chunk_head *head = memory;
+    head->older = chunk.newest;
+    head->bytes = chunk_bytes;
+    store_release(&chunk.newest, head);
+    chunk.next = (uintptr_t)memory + METADATA_ALIGNMENT;
+    chunk.end = (uintptr_t)memory + chunk_bytes;
+    store_relaxed(&chunk.mapped_bytes, chunk.mapped_bytes + chunk_bytes);
     return true;
 }
 
@@ -37,5 +51,10 @@ void *metadata_alloc(size_t bytes) {
 }
 
 size_t metadata_bytes(void) { return load_relaxed(&chunk.mapped_bytes); }
+
+void metadata_walk(void (*visit)(uintptr_t address, size_t bytes, void *context), void *context) {
+    for (const struct chunk_head *c = load_acquire(&chunk.newest); c != NULL; c = c->older)
+        visit((uintptr_t)c, c->bytes, context);
+}
 
 struct lock *metadata_lock(void) { return &chunk.lock; }

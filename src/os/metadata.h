@@ -14,6 +14,9 @@ void *metadata_alloc(size_t bytes);
 /* Bytes taken from the system so far. */
 size_t metadata_bytes(void);
 
+/* Calls `visit` for each mapping that they come from; takes no lock. */
+void metadata_walk(void (*visit)(uintptr_t address, size_t bytes, void *context), void *context);
+
 struct lock *metadata_lock(void);
 
 #endif
