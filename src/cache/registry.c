@@ -50,7 +50,7 @@ static struct cache *find_by_thread(uintptr_t thread) {
 
 static void enter_thread(struct cache *cache, uintptr_t thread) {
     struct cache **bucket = bucket_of(thread);
-    cache->thread = thread;
+    store_relaxed(&cache->thread, thread); /* reports look without the lock */
     cache->thread_next = *bucket;
     *bucket = cache;
 }
