@@ -4,12 +4,13 @@
  * was built with -DSLABMALLOC_OVERRIDE=OFF; a block from either name may be given to the other.
  *
  * All of them may be called from any thread, before main and after it, and in a child after
- * fork(); none may be called from a signal handler that interrupted one of them. Sizes and
- * alignments are in bytes. A function that fails returns NULL with errno set, and changes nothing;
- * one that succeeds leaves errno as it was. A pointer that is not a live block of the heap (freed
- * before, inside a block, never allocated) is told on standard error, and the process aborts. With
- * the option on_error=report it goes on, with on_error=ignore in silence: a free of such a pointer
- * then does nothing, slm_realloc returns NULL with EINVAL, slm_malloc_usable_size returns 0. */
+ * fork(); but for slm_show_alloc_mem and slm_memory_breakdown, none may be called from a signal
+ * handler that interrupted one of them. Sizes and alignments are in bytes. A function that fails
+ * returns NULL with errno set, and changes nothing; one that succeeds leaves errno as it was. A
+ * pointer that is not a live block of the heap (freed before, inside a block, never allocated) is
+ * told on standard error, and the process aborts. With the option on_error=report it goes on, with
+ * on_error=ignore in silence: a free of such a pointer then does nothing, slm_realloc returns NULL
+ * with EINVAL, slm_malloc_usable_size returns 0. */
 #ifndef SLABMALLOC_SLABMALLOC_H
 #define SLABMALLOC_SLABMALLOC_H
 
@@ -92,7 +93,7 @@ SLM_API int slm_malloc_trim(size_t pad);
 SLM_API int slm_mallopt(int parameter, int value);
 
 /* The figures of slm_stats_get in glibc's forms: `arena` is what the slabs hold, `hblkhd` what
- * LARGE blocks do; slm_mallinfo stops at INT_MAX. slm_malloc_stats prints slm_stats_print's table
+ * LARGE blocks do; slm_mallinfo stops at INT_MAX. slm_malloc_stats prints slm_stats_print's tables
  * to standard error; slm_malloc_info writes XML to a stream and returns 0, or EINVAL if `options`
  * is not 0. */
 SLM_API struct mallinfo slm_mallinfo(void);
@@ -154,8 +155,95 @@ SLM_API void slm_stats_get(struct slm_stats *stats);
 #define SLM_HAVE_CHECK_HEAP 1
 SLM_API bool slm_check_heap(int fd);
 
-/* Prints the same as a table to a file descriptor, without allocating. */
-SLM_API void slm_stats_print(int fd);
+/* --- looking into the heap -------------------------------------------------------------------- */
+
+/* All of these allocate nothing, change errno only on failure, and write through a small buffer on
+ * the caller's stack (they need 16 KiB of it at most) with no lock held: a reader that sleeps stops
+ * nobody but the caller. A descriptor that is closed or full, or a pipe that nobody reads any more,
+ * ends the output, never the process: they return false with the write's errno. */
+
+enum slm_stats_format { SLM_STATS_TEXT, SLM_STATS_JSON };
+
+/* Prints slm_stats_get's and slm_memory_breakdown's figures, as tables for people or as JSON for
+ * programs; docs/statistics.md has each field. EINVAL: no such format. Not to be called from a
+ * signal handler. */
+SLM_API bool slm_stats_print(int fd, enum slm_stats_format format);
+
+/* A part of the heap's memory. */
+struct slm_part {
+    size_t bytes;          /* of addresses */
+    size_t resident_bytes; /* of these in memory, as mincore(2) tells */
+};
+
+struct slm_class_breakdown {
+    size_t slot_bytes;          /* size of the class */
+    struct slm_part live;       /* slots that the program holds, rounding to the class included */
+    struct slm_part free_slots; /* the others, in slabs in use */
+    struct slm_part rests;      /* before a slab's first slot and behind its last */
+};
+
+/* A page that is in memory is divided among what lies in it, by bytes. So the resident bytes of the
+ * parts add up to `total.resident_bytes`, which is counted apart: to the byte if no other thread
+ * uses the heap meanwhile. */
+struct slm_breakdown {
+    struct slm_part live_slots, free_slots, rests; /* of slabs in use: the sums of `classes` */
+    struct slm_part empty_slabs; /* used before; what is in memory goes back after a second */
+    struct slm_part large_live;  /* LARGE blocks */
+    struct slm_part large_spare; /* room to grow behind LARGE blocks */
+    struct slm_part large_free;  /* mappings of freed LARGE blocks, kept for reuse */
+    struct slm_part metadata;    /* slabs' headers and bitmaps, thread caches, tables */
+    struct slm_part total;       /* what the kernel holds for all of these */
+    struct slm_class_breakdown classes[SLM_CLASS_COUNT];
+};
+
+/* Fills `*breakdown`; takes no lock. About 1 ms for 100 MiB. Not counted: the library's own code
+ * and static data, pages that were swapped out. Counted although it costs no memory: a page that
+ * was only ever read. False, and all `resident_bytes` are 0: the system does not tell (ENOSYS,
+ * EPERM). */
+SLM_API bool slm_memory_breakdown(struct slm_breakdown *breakdown);
+
+/* Prints every live block: zone by zone (TINY, SMALL, LARGE) its address, each block's first byte,
+ * the byte behind its last, and its size; then the sum.
+ *
+ *     TINY : 0x7a8c10010000
+ *     0x7a8c10010100 - 0x7a8c10010130 : 48 bytes
+ *     LARGE : 0x7a8c0fe00000
+ *     0x7a8c0fe00000 - 0x7a8c0ff00000 : 1048576 bytes
+ *     Total : 1048624 bytes
+ *
+ * A block's size is what may be used of it (slm_malloc_usable_size): which part of it was asked for
+ * is not kept. Other threads may allocate meanwhile: a block that lives all the time is listed, one
+ * that comes or goes may be. Takes no lock at all, so that it may be called from a signal handler
+ * and from a debugger, whatever was interrupted. */
+SLM_API bool slm_show_alloc_mem(int fd);
+
+enum slm_show_zones { SLM_SHOW_TINY = 1, SLM_SHOW_SMALL = 2, SLM_SHOW_LARGE = 4 };
+
+enum slm_show_parts {
+    SLM_SHOW_BLOCKS = 1, /* a line for each live block */
+    SLM_SHOW_SLABS = 2,  /* two for each slab: its state, class, owner, slots; a bar: which live */
+    SLM_SHOW_FREE = 4,   /* empty slabs, counted, and mappings kept for reuse, a line each */
+};
+
+/* What to print; all zero: everything, without contents. */
+struct slm_show_options {
+    unsigned zones;      /* of SLM_SHOW_TINY, ...; 0: all */
+    unsigned parts;      /* of SLM_SHOW_BLOCKS, ...; 0: all */
+    size_t min_bytes;    /* blocks, and slabs of slots, of this size or more */
+    size_t max_bytes;    /* and up to this; 0: no limit */
+    const void *from;    /* what lies, in part at least, in [from, to); NULL: no limit */
+    const void *to;
+    size_t dump_bytes;   /* the first so many bytes of each block: 16 a line, in hex and ASCII */
+};
+
+/* As slm_show_alloc_mem, with more and about less. `options` NULL: all, and 64 bytes of each block.
+ * Contents are read without touching them, so a block that is freed meanwhile does no harm. */
+SLM_API bool slm_show_alloc_mem_ex(int fd, const struct slm_show_options *options);
+
+/* The same to standard output, which stdio's buffer does not pass through; exported with the other
+ * names that have no prefix. */
+void show_alloc_mem(void);
+void show_alloc_mem_ex(void);
 
 #ifdef __cplusplus
 }

@@ -43,5 +43,5 @@ static __attribute__((constructor)) void read_options(void) {
 
 static __attribute__((destructor)) void report(void) {
     if (option_get(OPTION_stats) == STATS_EXIT)
-        slm_stats_print(report_fd);
+        slm_stats_print(report_fd, SLM_STATS_TEXT);
 }

@@ -1,5 +1,6 @@
-/* Purpose: looking at the heap: mallinfo and its kin, malloc_stats, malloc_info, slm_stats; and
- *          what acts on it as a whole: malloc_trim, mallopt.
+/* Purpose: looking at the heap: mallinfo and its kin, malloc_stats, malloc_info, slm_stats,
+ *          slm_memory_breakdown, show_alloc_mem; and what acts on it as a whole: malloc_trim,
+ *          mallopt.
  * Owns:    nothing.
  * Source:  mallinfo(3), malloc_info(3), malloc_stats(3), malloc_trim(3), mallopt(3). */
 #include <errno.h>
@@ -10,20 +11,65 @@
 #include "api/export.h"
 #include "base/fatal.h"
 #include "heap/heap.h"
+#include "report/breakdown.h"
 #include "report/diagnosis.h"
+#include "report/show.h"
 #include "report/stats.h"
 
-enum { REPORT_BYTES = 8192 };
+/* False, with errno set, for an error number other than 0. */
+static bool succeeded(int error) {
+    if (error != 0)
+        errno = error;
+    return error == 0;
+}
 
 void slm_stats_get(struct slm_stats *stats) { stats_collect(stats); }
 
-void slm_stats_print(int fd) {
-    struct slm_stats stats;
-    TEXT(text, REPORT_BYTES);
-    stats_collect(&stats);
-    stats_format(&stats, &text);
-    text_write(&text, fd);
+bool slm_memory_breakdown(struct slm_breakdown *breakdown) {
+    return succeeded(breakdown_collect(breakdown));
 }
+
+/* What all reports of statistics show, taken at one time. */
+struct figures {
+    struct slm_stats stats;
+    struct slm_breakdown breakdown;
+    bool knows_resident;
+};
+
+static void take_figures(struct figures *figures) {
+    stats_collect(&figures->stats);
+    figures->knows_resident = breakdown_collect(&figures->breakdown) == 0;
+}
+
+bool slm_stats_print(int fd, enum slm_stats_format format) {
+    struct figures figures;
+    struct out out;
+    struct emitter emitter;
+    if (format != SLM_STATS_TEXT && format != SLM_STATS_JSON)
+        return succeeded(EINVAL);
+    take_figures(&figures);
+    out_to_descriptor(&out, fd);
+    emit_begin(&emitter, &out, format == SLM_STATS_JSON ? EMIT_JSON : EMIT_TEXT);
+    stats_emit(&emitter, &figures.stats, &figures.breakdown, figures.knows_resident);
+    emit_end(&emitter);
+    return succeeded(out_end(&out));
+}
+
+bool slm_show_alloc_mem_ex(int fd, const struct slm_show_options *options) {
+    static const struct slm_show_options everything = {.dump_bytes = 64};
+    struct out out;
+    out_to_descriptor(&out, fd);
+    show_heap(&out, options != NULL ? options : &everything);
+    return succeeded(out_end(&out));
+}
+
+bool slm_show_alloc_mem(int fd) {
+    static const struct slm_show_options blocks = {.parts = SLM_SHOW_BLOCKS};
+    return slm_show_alloc_mem_ex(fd, &blocks);
+}
+
+static UNUSED void show_on_stdout(void) { slm_show_alloc_mem(1); }
+static UNUSED void show_all_on_stdout(void) { slm_show_alloc_mem_ex(1, NULL); }
 
 bool slm_check_heap(int fd) {
     struct violation violation;
@@ -93,45 +139,72 @@ struct mallinfo slm_mallinfo(void) {
     };
 }
 
-void slm_malloc_stats(void) { slm_stats_print(2); }
-
-static void zone_as_xml(FILE *stream, const char *name, const struct slm_zone_stats *zone) {
-    fprintf(stream,
-            "<heap nr=\"%s\">\n<sizes>\n</sizes>\n"
-            "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
-            "<aspace type=\"total\" size=\"%zu\"/>\n<rest size=\"%zu\"/>\n</heap>\n",
-            name, zone->slabs * zone->slab_bytes, zone->slabs_peak * zone->slab_bytes,
-            (zone->slabs + zone->slabs_empty) * zone->slab_bytes,
-            zone->slabs * zone->slab_bytes - zone->live_bytes);
+void slm_malloc_stats(void) {
+    int saved = errno;
+    slm_stats_print(2, SLM_STATS_TEXT);
+    errno = saved;
 }
 
-/* The elements of glibc's report where they have a meaning here, and <class> for each class. */
+/* --- malloc_info: glibc's elements where they have a meaning here, and <class> for each class
+ * --- */
+
+struct amount {
+    const char *type;
+    uint64_t count, size;
+};
+
+#define AMOUNT(field, kind) {#field, NULL, kind, offsetof(struct amount, field), 0}
+static const struct column amount_columns[] = {
+    AMOUNT(type, CELL_STRING), AMOUNT(count, CELL_COUNT), AMOUNT(size, CELL_BYTES)};
+
+/* <element type="..." count="..." size="..."/> */
+static void put_amount(struct emitter *emitter, const char *element, const char *type,
+                       uint64_t count, uint64_t size) {
+    const struct table table = {NULL, NULL, element, TABLE_LIST, amount_columns, 3};
+    const struct amount row = {type, count, size};
+    emit_record(emitter, &table, &row);
+}
+
+static void put_heap(struct emitter *emitter, const char *name,
+                     const struct slm_zone_stats *zone) {
+    size_t bytes = zone->slabs * zone->slab_bytes;
+    out_format(emitter->out, "<heap nr=\"%s\">\n<sizes>\n</sizes>\n", name);
+    put_amount(emitter, "total", "rest", zone->slabs, bytes - zone->live_bytes);
+    put_amount(emitter, "system", "current", EMIT_UNKNOWN, bytes);
+    put_amount(emitter, "system", "max", EMIT_UNKNOWN, zone->slabs_peak * zone->slab_bytes);
+    put_amount(emitter, "aspace", "total", EMIT_UNKNOWN,
+               (zone->slabs + zone->slabs_empty) * zone->slab_bytes);
+    out_format(emitter->out, "</heap>\n");
+}
+
+static int to_stream(void *stream, const struct text *text) {
+    return fwrite(text->bytes, 1, text->used, stream) == text->used ? 0 : EIO;
+}
+
 int slm_malloc_info(int options, FILE *stream) {
-    struct slm_stats stats;
+    struct figures figures;
+    const struct slm_stats *stats = &figures.stats;
+    struct out out;
+    struct emitter emitter;
     if (options != 0)
         return EINVAL;
-    stats_collect(&stats);
-    fprintf(stream, "<malloc version=\"1\">\n");
-    zone_as_xml(stream, "TINY", &stats.tiny);
-    zone_as_xml(stream, "SMALL", &stats.small);
-    for (unsigned cls = 0; cls < SLM_CLASS_COUNT; cls++) {
-        const struct slm_class_stats *c = &stats.classes[cls];
-        if (c->allocations > 0)
-            fprintf(stream,
-                    "<class size=\"%zu\" slabs=\"%zu\" slots=\"%zu\" live=\"%zu\" "
-                    "allocations=\"%zu\" frees=\"%zu\"/>\n",
-                    c->slot_bytes, c->slabs, c->slots, c->live, (size_t)c->allocations,
-                    (size_t)c->frees);
-    }
-    size_t slabs = stats.tiny.slabs * stats.tiny.slab_bytes +
-                   stats.small.slabs * stats.small.slab_bytes;
-    fprintf(stream,
-            "<total type=\"mmap\" count=\"%zu\" size=\"%zu\"/>\n"
-            "<total type=\"rest\" count=\"%zu\" size=\"%zu\"/>\n"
-            "<system type=\"current\" size=\"%zu\"/>\n</malloc>\n",
-            stats.large.live, stats.large.live_bytes, stats.tiny.slabs + stats.small.slabs,
-            slabs - stats.tiny.live_bytes - stats.small.live_bytes,
-            slabs + stats.large.live_bytes + stats.large.cached_bytes);
+    take_figures(&figures);
+    out_to_sink(&out, to_stream, stream);
+    emit_begin(&emitter, &out, EMIT_XML);
+    out_format(&out, "<malloc version=\"1\">\n");
+    put_heap(&emitter, "TINY", &stats->tiny);
+    put_heap(&emitter, "SMALL", &stats->small);
+    stats_emit_classes(&emitter, stats, &figures.breakdown, figures.knows_resident);
+    size_t slabs = stats->tiny.slabs * stats->tiny.slab_bytes +
+                   stats->small.slabs * stats->small.slab_bytes;
+    put_amount(&emitter, "total", "mmap", stats->large.live, stats->large.live_bytes);
+    put_amount(&emitter, "total", "rest", stats->tiny.slabs + stats->small.slabs,
+               slabs - stats->tiny.live_bytes - stats->small.live_bytes);
+    put_amount(&emitter, "system", "current", EMIT_UNKNOWN,
+               slabs + stats->large.live_bytes + stats->large.cached_bytes);
+    out_format(&out, "</malloc>\n");
+    emit_end(&emitter);
+    out_end(&out);
     return 0;
 }
 
@@ -141,5 +214,7 @@ EXPORT_AS(mallinfo, slm_mallinfo);
 EXPORT_AS(mallinfo2, slm_mallinfo2);
 EXPORT_AS(malloc_stats, slm_malloc_stats);
 EXPORT_AS(malloc_info, slm_malloc_info);
+EXPORT_AS(show_alloc_mem, show_on_stdout);
+EXPORT_AS(show_alloc_mem_ex, show_all_on_stdout);
 EXPORT_AS(__libc_mallopt, slm_mallopt);
 EXPORT_AS(__libc_mallinfo, slm_mallinfo);

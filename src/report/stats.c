@@ -1,9 +1,6 @@
-/* Purpose: stats.h. */
+/* Purpose: stats.h: the figures. stats_print.c shows them. */
 #include "report/stats.h"
 
-#include <errno.h>
-
-#include "base/syscall.h"
 #include "cache/cache.h"
 #include "large/large.h"
 #include "os/metadata.h"
@@ -84,67 +81,4 @@ void stats_collect(struct slm_stats *stats) {
     };
     stats->metadata_bytes += metadata_bytes();
     stats->faults = diagnosis_count();
-}
-
-/* Bytes with a unit, four digits at most: "640 KiB". */
-static void put_bytes(struct text *text, size_t bytes) {
-    static const char *const units[] = {"B  ", "KiB", "MiB", "GiB", "TiB"};
-    unsigned unit = 0;
-    while (bytes >= 10000 && unit < 4) {
-        bytes = (bytes + 512) / 1024;
-        unit++;
-    }
-    text_format(text, "%8zu %s", bytes, units[unit]);
-}
-
-static void put_zone(struct text *text, const char *name, const struct slm_zone_stats *zone) {
-    text_format(text, "%-6s %11zu %11zu ", name, (size_t)zone->allocations, (size_t)zone->frees);
-    put_bytes(text, zone->live_bytes);
-    put_bytes(text, zone->slabs * zone->slab_bytes);
-    put_bytes(text, zone->slabs_peak * zone->slab_bytes);
-    put_bytes(text, zone->slabs_dirty * zone->slab_bytes);
-    text_format(text, "\n");
-}
-
-static void put_large(struct text *text, const struct slm_large_stats *large) {
-    text_format(text, "%-6s %11zu %11zu ", "LARGE", (size_t)large->allocations,
-                (size_t)large->frees);
-    put_bytes(text, large->live_bytes);
-    put_bytes(text, large->live_bytes + large->cached_bytes);
-    put_bytes(text, large->peak_bytes);
-    put_bytes(text, large->cached_bytes);
-    text_format(text, "\n");
-}
-
-static void put_classes(struct text *text, const struct slm_stats *stats) {
-    text_format(text, "%6s %11s %11s %9s %7s %6s\n", "class", "allocated", "freed", "live", "slabs",
-                "full");
-    for (unsigned cls = 0; cls < SLM_CLASS_COUNT; cls++) {
-        const struct slm_class_stats *c = &stats->classes[cls];
-        if (c->allocations == 0)
-            continue;
-        text_format(text, "%6zu %11zu %11zu %9zu %7zu", c->slot_bytes, (size_t)c->allocations,
-                    (size_t)c->frees, c->live, c->slabs);
-        if (c->slots > 0)
-            text_format(text, " %4zu %%", c->live * 100 / c->slots);
-        text_format(text, "\n");
-    }
-}
-
-void stats_format(const struct slm_stats *stats, struct text *text) {
-    text_format(text, "slabmalloc: what the heap of %s (process %d) did\n",
-                program_invocation_short_name, (int)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0));
-    text_format(text, "%-6s %11s %11s %12s%12s%12s%12s\n", "zone", "allocated", "freed", "live",
-                "in slabs", "peak", "reusable");
-    put_zone(text, "TINY", &stats->tiny);
-    put_zone(text, "SMALL", &stats->small);
-    put_large(text, &stats->large);
-    text_format(text, "metadata ");
-    put_bytes(text, stats->metadata_bytes);
-    text_format(text, ", %zu thread caches, %zu mmap and %zu munmap calls for LARGE\n",
-                stats->caches, (size_t)stats->large.mappings, (size_t)stats->large.unmappings);
-    if (stats->faults > 0)
-        text_format(text, "faults   %zu bad pointers were given back, see the option on_error\n",
-                    (size_t)stats->faults);
-    put_classes(text, stats);
 }

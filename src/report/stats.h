@@ -8,12 +8,18 @@
 #ifndef SLM_REPORT_STATS_H
 #define SLM_REPORT_STATS_H
 
-#include "base/format.h"
+#include "report/emit.h"
 #include "slabmalloc/slabmalloc.h"
 
 void stats_collect(struct slm_stats *stats);
 
-/* A table of some 30 lines; text is cut if it does not fit (8 KiB do). */
-void stats_format(const struct slm_stats *stats, struct text *text);
+/* Everything: the process, totals, memory, zones, slabs, the classes that waste most, classes.
+ * `knows_resident`: what the breakdown says of pages in memory is true. */
+void stats_emit(struct emitter *emitter, const struct slm_stats *stats,
+                const struct slm_breakdown *breakdown, bool knows_resident);
+
+/* The classes alone, a row each. */
+void stats_emit_classes(struct emitter *emitter, const struct slm_stats *stats,
+                        const struct slm_breakdown *breakdown, bool knows_resident);
 
 #endif

@@ -4,11 +4,13 @@
 #include "../expect.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cache/cache.h"
 #include "core/options.h"
 #include "os/metadata.h"
+#include "report/breakdown.h"
 #include "report/stats.h"
 #include "slab/zone.h"
 #include "slabmalloc/slabmalloc.h"
@@ -192,27 +194,101 @@ Test(stats, empty_and_dirty_slabs_are_told, .init = set_up) {
     EXPECT_EQ(get().tiny.slabs_empty, stats.tiny.slabs_empty);
 }
 
-Test(stats, the_table_has_a_line_for_every_class_in_use_and_fits, .init = set_up) {
-    TEXT(text, 8192);
+/* What the text format prints, in one piece. */
+struct page {
+    struct text text;
+    char bytes[16384];
+};
+
+static int to_page(void *context, const struct text *text) {
+    struct page *page = context;
+    EXPECT(page->text.used + text->used < page->text.size);
+    memcpy(page->text.bytes + page->text.used, text->bytes, text->used);
+    page->text.used += text->used;
+    return 0;
+}
+
+static void print(struct page *page, const struct slm_stats *stats, bool knows_resident) {
+    struct slm_breakdown breakdown;
+    struct out out;
+    struct emitter emitter;
+    page->text = (struct text){page->bytes, 0, sizeof page->bytes};
+    breakdown_collect(&breakdown);
+    out_to_sink(&out, to_page, page);
+    emit_begin(&emitter, &out, EMIT_TEXT);
+    stats_emit(&emitter, stats, &breakdown, knows_resident);
+    emit_end(&emitter);
+    EXPECT_EQ(out_end(&out), 0);
+    EXPECT(page->bytes[page->text.used - 1] == '\n');
+    page->bytes[page->text.used] = 0;
+}
+
+Test(stats, the_text_has_a_line_for_every_class_in_use, .init = set_up) {
+    static struct page page;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
         EXPECT(slm_malloc(size_classes[cls].slot_bytes) != NULL);
     struct slm_stats stats = get();
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) /* the longest numbers there are */
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) /* longer numbers than there will be */
         stats.classes[cls].allocations = stats.classes[cls].frees = stats.classes[cls].live =
-            stats.classes[cls].slabs = 99999999999;
-    stats_format(&stats, &text);
+            99999999999;
+    print(&page, &stats, true);
+    EXPECT(strstr(page.bytes, "TINY") != NULL && strstr(page.bytes, "LARGE") != NULL);
     unsigned lines = 0;
-    for (size_t i = 0; i < text.used; i++)
-        lines += text.bytes[i] == '\n';
-    EXPECT(lines >= CLASS_COUNT + 5);
-    EXPECT(text.used < text.size && text.bytes[text.used - 1] == '\n');
-    EXPECT(memmem(text.bytes, text.used, "TINY", 4) != NULL);
-    EXPECT(memmem(text.bytes, text.used, "99999999999", 11) != NULL);
-    EXPECT(memmem(text.bytes, text.used, "faults", 6) == NULL);
+    for (const char *at = page.bytes; (at = strstr(at, "99,999,999,999  99,999,999,999"));
+         at += 20)
+        lines++;
+    EXPECT_EQ(lines, CLASS_COUNT);
+    EXPECT(strstr(page.bytes, "bad pointers given back                    0\n") != NULL);
+}
+
+/* The figures that stand at the end of the line which begins with `heading`. */
+static size_t figure(const char *text, const char *heading) {
+    const char *line = strstr(text, heading);
+    EXPECT(line != NULL);
+    const char *at = strchr(line + 1, '\n');
+    while (at[-1] != ' ')
+        at--;
+    size_t value = 0;
+    for (; *at != '\n'; at++)
+        if (*at != ',')
+            value = value * 10 + (size_t)(*at - '0');
+    return value;
+}
+
+static const char *const parts[] = {
+    "\nlive blocks in slabs", "\nlive LARGE blocks",          "\nfree slots", "\nslabs' edges",
+    "\nempty slabs",          "\nLARGE blocks' room to grow", "\nfreed LARGE, kept",
+    "\nmetadata",
+};
+
+Test(stats, the_text_adds_up_and_names_the_classes_that_waste_most, .init = set_up) {
+    static struct page page;
+    allocate();
+    for (unsigned i = 0; i < COUNT; i++)
+        memset(blocks[i], 1, BYTES);
+    free_every_third();
+    memset(slm_malloc(1 << 20), 1, 1 << 20);
+    struct slm_stats stats = get();
+    print(&page, &stats, true);
+    size_t sum = 0;
+    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
+        sum += figure(page.bytes, parts[i]);
+    EXPECT_EQ(sum, figure(page.bytes, "\ntotal, held by the kernel"));
+    EXPECT(sum > COUNT * BYTES + (1 << 20));
+    const char *most = strstr(page.bytes, "most memory in free slots");
+    EXPECT(most != NULL);
+    size_t class_bytes = 0;
+    EXPECT(sscanf(strchr(strchr(most, '\n') + 1, '\n'), "%zu", &class_bytes) == 1);
+    EXPECT_EQ(class_bytes, BYTES);
+
+    print(&page, &stats, false);
+    EXPECT(strstr(page.bytes, "held by the kernel") != NULL);
+    const char *total = strstr(page.bytes, "\ntotal, held by the kernel");
+    EXPECT(strncmp(strchr(total + 1, '\n') - 2, " -", 2) == 0);
 }
 
 Test(stats, faults_that_the_program_survived_are_told, .init = set_up) {
-    TEXT(text, 8192);
+    static struct page page;
     TEXT(complaints, 64);
     char *block = slm_malloc(100);
     options_parse("on_error=ignore", &complaints);
@@ -222,6 +298,6 @@ Test(stats, faults_that_the_program_survived_are_told, .init = set_up) {
     slm_free(block);
     struct slm_stats stats = get();
     EXPECT_EQ(stats.faults, 3);
-    stats_format(&stats, &text);
-    EXPECT(memmem(text.bytes, text.used, "faults   3 bad pointers", 23) != NULL);
+    print(&page, &stats, true);
+    EXPECT_EQ(figure(page.bytes, "bad pointers given back"), 3);
 }
