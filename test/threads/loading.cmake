@@ -113,6 +113,6 @@ foreach(kind static static-pie)
     threads_command(${name} 60 "" threads_${name})
     threads_command(${name}_options 60 "SLABMALLOC_OPTIONS=stats=exit" threads_${name})
     set_tests_properties(threads_${name}_options PROPERTIES
-      PASS_REGULAR_EXPRESSION "what the heap of threads_${name} ")
+      PASS_REGULAR_EXPRESSION "the heap of threads_${name} ")
   endforeach()
 endforeach()

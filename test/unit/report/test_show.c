@@ -54,6 +54,12 @@ static void expect_has_address(const char *format, uintptr_t address) {
     expect_has(line);
 }
 
+static bool is_listed(const void *block) {
+    return strstr(show((struct slm_show_options){
+                      .parts = SLM_SHOW_BLOCKS, .from = block, .to = (const char *)block + 1}),
+                  " : 128 bytes\n") != NULL;
+}
+
 static void fill(void) {
     for (unsigned i = 0; i < 2 * SLOTS; i++)
         blocks[i] = slm_malloc(SLOT);
@@ -88,7 +94,12 @@ Test(show, tells_state_owner_and_pending_frees, .init = set_up) {
     expect_has("  [################################################################] ");
     in_another_thread(free_some);
     slab_of(blocks[0]);
-    expect_has(", 64 remote frees pending\n");
+    struct slab *slab = zone_find((uintptr_t)blocks[0]);
+    char counts[96];
+    snprintf(counts, sizeof counts, "] %u of %u slots live, 64 remote frees pending\n",
+             (unsigned)slab->slots - 64, (unsigned)slab->slots);
+    expect_has(counts);
+    EXPECT(is_listed(blocks[64]) && !is_listed(blocks[63]));
     cache_drain(cache_self);
     slab_of(blocks[0]);
     EXPECT(strstr(text, "pending") == NULL);
