@@ -140,14 +140,34 @@ static void put_owner(struct show *show, const struct slab_view *view) {
                                                              : "");
 }
 
+/* Without a default, so that the compiler misses a new state. */
+static const char *state_name(enum slab_state state) {
+    switch (state) {
+    case SLAB_CURRENT:
+        return "current";
+    case SLAB_PARTIAL:
+        return "partial";
+    case SLAB_SPARSE:
+        return "sparse";
+    case SLAB_PURGED:
+        return "purged";
+    case SLAB_FULL:
+        return "full";
+    case SLAB_SHELVED:
+        return "in the depot";
+    case SLAB_ORPHANED:
+        return "orphaned";
+    case SLAB_EMPTY:
+    case SLAB_CLAIMED:
+        break;
+    }
+    return "empty"; /* which are not looked at */
+}
+
 static void put_slab(struct show *show, const struct slab *slab, const struct slab_view *view) {
-    static const char *const states[] = {
-        [SLAB_CURRENT] = "current",      [SLAB_PARTIAL] = "partial",   [SLAB_FULL] = "full",
-        [SLAB_SHELVED] = "in the depot", [SLAB_ORPHANED] = "orphaned",
-    };
     put_zone(show);
     out_format(show->out, "slab %zu : %p, class %zu, %s, ", (size_t)slab->number,
-               (void *)view->memory, view->slot_bytes, states[view->state]);
+               (void *)view->memory, view->slot_bytes, state_name((enum slab_state)view->state));
     put_owner(show, view);
     put_bar(show, view);
 }
