@@ -7,17 +7,23 @@
 #include "os/os.h"
 #include "slab/zone.h"
 
+/* A slab may turn out full when its summary is mended (slab_take). Bounded, for a signal handler that
+ * interrupts a refill can damage its lists, and shall not find them without an end. */
+enum { TAKES_MAX = 4 };
+
 /* Takes a slot of the class, from the borrowed cache. `*is_zero`: it reads as zero. */
 static void *take_slot(struct cache *cache, unsigned cls, bool may_grow, bool *is_zero) {
-    struct slab *slab;
-    size_t slot;
-    do {
-        slab = cache_refill(cache, cls, may_grow);
+    for (int i = 0; i < TAKES_MAX; i++) {
+        struct slab *slab = cache_refill(cache, cls, may_grow);
+        size_t slot;
         if (UNLIKELY(slab == NULL))
-            return NULL;
-    } while (UNLIKELY(!slab_take(slab, &slot)));
-    *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
-    return slab_slot_address(slab, slot);
+            break;
+        if (UNLIKELY(!slab_take(slab, &slot)))
+            continue;
+        *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
+        return slab_slot_address(slab, slot);
+    }
+    return NULL;
 }
 
 static void *take_or_grow(unsigned cls, bool *is_zero) {

@@ -43,7 +43,8 @@ static void expect_resident(const struct slab *slab, const bool live[], unsigned
     size_t pages = slab_bytes(slab) / os_page_bytes;
     EXPECT(mincore((void *)zone_slab_memory(slab), slab_bytes(slab), resident) == 0);
     for (size_t page = 0; page < pages; page++)
-        EXPECT_AT((resident[page] & 1) == live[page], cls * 1000 + page);
+        EXPECT_AT((resident[page] & 1) == live[page] || (SLM_TORTURE && !live[page]),
+                  cls * 1000 + page); /* the torture build refuses now and then */
 }
 
 static void expect_contents(const struct slab *slab, unsigned cls) {
@@ -76,7 +77,7 @@ static void purge_with_live_part(unsigned cls, unsigned part, uint64_t *seed) {
     find_live_pages(slab, live);
     size_t bytes = slab_purge_pages(slab);
     expect_resident(slab, live, cls);
-    EXPECT_AT(bytes >= before - resident_bytes(slab), cls);
+    EXPECT_AT(SLM_TORTURE || bytes >= before - resident_bytes(slab), cls);
     EXPECT_AT(bytes <= slab_bytes(slab) - resident_bytes(slab), cls);
     EXPECT_EQ(slab_purge_pages(slab), 0); /* nothing was freed since */
     expect_contents(slab, cls);
@@ -93,7 +94,7 @@ Test(pages, only_pages_without_a_live_slot_go, .init = set_up, .timeout = 60) {
 Test(pages, a_full_slab_keeps_all_and_an_empty_one_nothing, .init = set_up) {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct slab *slab = zone_acquire(cls, ME);
-        EXPECT_EQ(slab_purge_pages(slab), slab_bytes(slab));
+        EXPECT(slab_purge_pages(slab) == slab_bytes(slab) || SLM_TORTURE);
         take_all(slab);
         slab->countdown--;
         EXPECT_EQ(slab_purge_pages(slab), 0);
