@@ -7,8 +7,8 @@
 #include "os/os.h"
 #include "slab/zone.h"
 
-/* A slab may turn out full when its summary is mended (slab_take). Bounded, for a signal handler that
- * interrupts a refill can damage its lists, and shall not find them without an end. */
+/* A slab may turn out full when its summary is mended (slab_take). Bounded, for a signal handler
+ * that interrupts a refill can damage its lists, and shall not find them without an end. */
 enum { TAKES_MAX = 4 };
 
 /* Takes a slot of the class, from the borrowed cache. `*is_zero`: it reads as zero. */
