@@ -79,7 +79,8 @@ SLM_API void *slm_valloc(size_t size) SLM_MALLOC_LIKE SLM_SIZE_IS(1);
 SLM_API void *slm_pvalloc(size_t size) SLM_MALLOC_LIKE;
 
 /* How many bytes of a live block may be used: at least as many as were asked for, the same as long
- * as the block lives and is not resized. NULL has 0. */
+ * as the block lives and is not resized; with checks on, exactly as many as were asked for. NULL
+ * has 0. */
 SLM_API size_t slm_malloc_usable_size(void *pointer);
 
 /* --- the heap --------------------------------------------------------------------------------- */
@@ -154,6 +155,23 @@ SLM_API void slm_stats_get(struct slm_stats *stats);
  * wait. Takes a moment for each slab: about 1 ms for 100 MiB of small blocks. */
 #define SLM_HAVE_CHECK_HEAP 1
 SLM_API bool slm_check_heap(int fd);
+
+/* A call that allocated, resized or freed a block. */
+struct slm_event {
+    const char *call;   /* "malloc", "operator delete", ...: a constant */
+    bool frees;         /* the block was given back */
+    uint32_t thread;    /* that called, by gettid(2) */
+    size_t bytes;       /* asked for */
+    size_t depth;       /* frames in `stack` */
+    void *stack[16];    /* return addresses, innermost first */
+};
+
+/* Fills `events` with the last calls about the block that `pointer` lies in, live or freed: as many
+ * as are known, 4 at most, or `count`, latest first. Returns how many; 0 without the option
+ * history=on. The stack is as deep as the program keeps frame pointers. Takes no lock; with other
+ * threads at the same block meanwhile, it is a moving picture. */
+#define SLM_HAVE_HISTORY 1
+SLM_API size_t slm_history(const void *pointer, struct slm_event *events, size_t count);
 
 /* --- looking into the heap -------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 
 #include "api/export.h"
 #include "base/fatal.h"
+#include "check/check.h"
 #include "heap/heap.h"
 #include "report/breakdown.h"
 #include "report/diagnosis.h"
@@ -79,6 +80,23 @@ bool slm_check_heap(int fd) {
     diagnosis_put_violation(&text, &violation);
     text_write(&text, fd);
     return false;
+}
+
+size_t slm_history(const void *pointer, struct slm_event *events, size_t count) {
+    struct check_event found[CHECK_EVENTS_MAX];
+    uintptr_t start = check_block_start((uintptr_t)pointer);
+    size_t known = start != 0 ? check_history(start, found, CHECK_EVENTS_MAX) : 0;
+    size_t i = 0;
+    for (; i < known && i < count; i++) {
+        events[i] = (struct slm_event){.call = call_facts[found[i].call].name,
+                                       .frees = found[i].frees,
+                                       .thread = found[i].thread,
+                                       .bytes = found[i].bytes,
+                                       .depth = found[i].depth};
+        for (size_t frame = 0; frame < events[i].depth; frame++)
+            events[i].stack[frame] = (void *)found[i].frames[frame];
+    }
+    return i;
 }
 
 int slm_malloc_trim(size_t pad) {

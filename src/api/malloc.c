@@ -9,6 +9,7 @@
 #include "api/export.h"
 #include "api/malloc.h"
 #include "cache/hot.h"
+#include "check/check.h"
 #include "heap/heap.h"
 #include "os/os.h"
 #include "report/diagnosis.h"
@@ -25,11 +26,16 @@ static COLD void *bad_argument(void) {
 
 static inline bool is_too_large(size_t bytes) { return bytes > PTRDIFF_MAX; }
 
-static inline void check_late(const char *call) {
+/* What was found of other blocks than the call is about. */
+static inline void check_late(enum call call) {
     struct slab *slab;
     size_t slot;
-    if (UNLIKELY(heap_late_fault(&slab, &slot)))
-        diagnose_late(call, slab, slot);
+    if (LIKELY(!heap_late_fault(&slab, &slot)))
+        return;
+    if (slab == CHECK_HAS_FINDINGS)
+        diagnose_findings();
+    else
+        diagnose_late(call_facts[call].name, slab, slot);
 }
 
 /* --- malloc, free ----------------------------------------------------------------------------- */
@@ -38,7 +44,7 @@ static NOINLINE void *malloc_slow(size_t size) {
     if (UNLIKELY(is_too_large(size)))
         return no_memory();
     void *pointer = heap_malloc(size);
-    check_late("malloc");
+    check_late(CALL_MALLOC);
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
@@ -55,14 +61,16 @@ void *slm_malloc(size_t size) {
     return pointer;
 }
 
-NOINLINE void malloc_free_slow(void *pointer, const char *call) {
-    enum fault fault = heap_free(pointer);
+NOINLINE void malloc_free_slow(void *pointer, enum call call, size_t told) {
+    enum fault fault = heap_free_by(call, pointer, told);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
     check_late(call);
 }
 
-static NOINLINE void free_slow(void *pointer) { malloc_free_slow(pointer, "free"); }
+static NOINLINE void free_slow(void *pointer) {
+    malloc_free_slow(pointer, CALL_FREE, SIZE_NOT_TOLD);
+}
 
 static NOINLINE void free_above_tiny(void *pointer) {
     if (UNLIKELY(!hot_free_small(pointer)))
@@ -74,18 +82,16 @@ void slm_free(void *pointer) {
         free_above_tiny(pointer);
 }
 
-/* The size is a hint that programs get wrong (field case D12); nothing depends on it. */
+/* The size is a hint that programs get wrong (field case D12); nothing but checks depends on it. */
 void slm_free_sized(void *pointer, size_t size) {
-    (void)size;
     if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
-        malloc_free_slow(pointer, "free_sized");
+        malloc_free_slow(pointer, CALL_FREE_SIZED, size);
 }
 
 void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
     (void)alignment;
-    (void)size;
     if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
-        malloc_free_slow(pointer, "free_aligned_sized");
+        malloc_free_slow(pointer, CALL_FREE_ALIGNED_SIZED, size);
 }
 
 /* --- calloc, realloc -------------------------------------------------------------------------- */
@@ -98,7 +104,7 @@ void *slm_calloc(size_t count, size_t size) {
     if (LIKELY(bytes <= TINY_MAX_BYTES) && LIKELY(hot_malloc_tiny(bytes, &pointer)))
         return memset(pointer, 0, bytes);
     pointer = heap_calloc(bytes);
-    check_late("calloc");
+    check_late(CALL_CALLOC);
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
@@ -108,10 +114,10 @@ static NOINLINE void *realloc_slow(void *pointer, size_t size) {
     enum fault fault;
     void *resized = heap_realloc(pointer, size, &fault);
     if (UNLIKELY(fault != FAULT_NONE)) {
-        diagnose_pointer("realloc", pointer, fault);
+        diagnose_pointer(CALL_REALLOC, pointer, fault);
         return bad_argument();
     }
-    check_late("realloc");
+    check_late(CALL_REALLOC);
     return LIKELY(resized != NULL) ? resized : no_memory();
 }
 
@@ -125,7 +131,7 @@ static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
         return realloc_slow(pointer, size);
     memcpy(copy, pointer, old_size < size ? old_size : size);
     if (UNLIKELY(!hot_free_tiny(pointer)) && UNLIKELY(!hot_free_small(pointer)))
-        malloc_free_slow(pointer, "realloc");
+        malloc_free_slow(pointer, CALL_REALLOC, SIZE_NOT_TOLD);
     return copy;
 }
 
@@ -134,7 +140,7 @@ void *slm_realloc(void *pointer, size_t size) {
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
         if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
-            malloc_free_slow(pointer, "free by realloc");
+            malloc_free_slow(pointer, CALL_FREE_BY_REALLOC, SIZE_NOT_TOLD);
         return NULL;
     }
     size_t old_size = hot_usable(pointer);
@@ -164,7 +170,7 @@ static void *allocate_aligned(size_t alignment, size_t size) {
     if (alignment <= MIN_ALIGNMENT && size <= TINY_MAX_BYTES && hot_malloc_tiny(size, &pointer))
         return pointer;
     pointer = heap_malloc_aligned(size, alignment);
-    check_late("aligned_alloc");
+    check_late(CALL_ALIGNED_ALLOC);
     return pointer;
 }
 
@@ -210,7 +216,7 @@ size_t slm_malloc_usable_size(void *pointer) {
     enum fault fault;
     size_t bytes = heap_usable(pointer, &fault);
     if (UNLIKELY(fault != FAULT_NONE))
-        diagnose_pointer("malloc_usable_size", pointer, fault);
+        diagnose_pointer(CALL_USABLE_SIZE, pointer, fault);
     return bytes;
 }
 

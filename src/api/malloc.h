@@ -3,10 +3,13 @@
 #ifndef SLM_API_MALLOC_H
 #define SLM_API_MALLOC_H
 
+#include "core/call.h"
+
 /* In at_exit.c; white-box tests, which set the heap up themselves, have one of their own. */
 extern const char at_exit_anchor;
 
-/* Frees what the hot paths did not, or says what is wrong with it under the name `call`. */
-void malloc_free_slow(void *pointer, const char *call);
+/* Frees what the hot paths did not, or says what is wrong with it. `told`: the size that the
+ * program told, or SIZE_NOT_TOLD. */
+void malloc_free_slow(void *pointer, enum call call, size_t told);
 
 #endif

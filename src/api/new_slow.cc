@@ -174,14 +174,30 @@ using std::align_val_t;
 using std::nothrow_t;
 using std::size_t;
 
-void *operator_new_slow(size_t size) { return allocate(size); }
-void *operator_new_nothrow_slow(size_t size) { return allocate_nothrow(size); }
+namespace {
 
-EXPORT void *operator new(size_t size, align_val_t a) { return allocate(size, a); }
-EXPORT void *operator new[](size_t size, align_val_t a) { return allocate(size, a); }
+void *made(void *pointer) {
+    operator_made(pointer, 0);
+    return pointer;
+}
+
+void *made_array(void *pointer) {
+    operator_made(pointer, 1);
+    return pointer;
+}
+
+} // namespace
+
+void *operator_new_slow(size_t size) { return made(allocate(size)); }
+void *operator_new_array_slow(size_t size) { return made_array(allocate(size)); }
+void *operator_new_nothrow_slow(size_t size) { return made(allocate_nothrow(size)); }
+void *operator_new_array_nothrow_slow(size_t size) { return made_array(allocate_nothrow(size)); }
+
+EXPORT void *operator new(size_t size, align_val_t a) { return made(allocate(size, a)); }
+EXPORT void *operator new[](size_t size, align_val_t a) { return made_array(allocate(size, a)); }
 EXPORT void *operator new(size_t size, align_val_t a, const nothrow_t &) noexcept {
-    return allocate_nothrow(size, a);
+    return made(allocate_nothrow(size, a));
 }
 EXPORT void *operator new[](size_t size, align_val_t a, const nothrow_t &) noexcept {
-    return allocate_nothrow(size, a);
+    return made_array(allocate_nothrow(size, a));
 }

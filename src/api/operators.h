@@ -11,9 +11,15 @@ extern "C" {
 
 /* Allocates; on failure calls the new-handler for as long as there is one, then throws. */
 __attribute__((visibility("hidden"))) void *operator_new_slow(size_t size);
+__attribute__((visibility("hidden"))) void *operator_new_array_slow(size_t size);
 
 /* The same, but NULL instead of any exception. */
 __attribute__((visibility("hidden"))) void *operator_new_nothrow_slow(size_t size);
+__attribute__((visibility("hidden"))) void *operator_new_array_nothrow_slow(size_t size);
+
+/* A block, or NULL, that malloc or aligned_alloc made for one of the operators: checks want to know
+ * which. */
+__attribute__((visibility("hidden"))) void operator_made(void *pointer, int is_array);
 
 #ifdef __cplusplus
 }

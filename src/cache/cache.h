@@ -13,8 +13,8 @@
  * A thread's state is which cache its pointer names:
  *   cache_boot   nothing allocated yet: every class is empty, the first call goes the slow way
  *   its own      live
- *   cache_dead   torn down, or no cache could be had: every call goes the slow way and borrows the
- *                shared cache under its lock
+ *   cache_dead   torn down, no cache could be had, or checks are on: every call goes the slow way
+ *                and borrows the shared cache under its lock
  *
  * Invariants:
  * - a slab with owner == cache is exactly one of: its class's current, on one of its bin's lists,
@@ -57,7 +57,9 @@ struct cache {
 
     struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
     struct lock lock;
-    struct slab *late_slab; /* a double free that only a merge could find, to be reported */
+    /* A double free that only a merge could find, to be reported. In cache_dead, cache_no_slab:
+     * check/ has found something. */
+    struct slab *late_slab;
     size_t late_slot;
     /* Guarded by the registry: */
     struct cache *all_next;    /* every cache there ever was */
@@ -74,7 +76,7 @@ extern struct cache cache_boot;
 extern struct cache cache_dead;
 extern struct cache cache_shared;
 
-/* The calling thread's cache. The only thread-local variable of release builds. */
+/* The calling thread's cache. The only thread-local variable of release builds, but for check/. */
 extern __thread struct cache *cache_self HIDDEN __attribute__((tls_model("initial-exec")));
 
 HOT_INLINE bool cache_is_live(const struct cache *cache) {

@@ -12,6 +12,12 @@ enum fault {
     FAULT_EMPTY_SLAB,  /* inside the reserved range, where no slab has ever been */
     FAULT_FOREIGN,     /* never ours, or a mapping that has gone back to the system */
     FAULT_LATE_DOUBLE, /* two threads raced to free one slot; found when the frees were merged */
+
+    /* Found by check/, of blocks that the call at hand may have nothing to do with: */
+    FAULT_OVERFLOW,         /* written behind the size asked for */
+    FAULT_WRITE_AFTER_FREE, /* written to after it was freed */
+    FAULT_MISMATCH,         /* given back by a function of another family than it was made by */
+    FAULT_WRONG_SIZE,       /* given back with another size than was asked for */
 };
 
 #endif

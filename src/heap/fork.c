@@ -12,6 +12,7 @@
  */
 #include <pthread.h>
 
+#include "check/check.h"
 #include "heap/heap.h"
 #include "large/large.h"
 #include "os/metadata.h"
@@ -36,6 +37,7 @@ static void acquire(struct lock *lock, enum lock_rank rank) { lock_acquire(lock,
 static void release(struct lock *lock, enum lock_rank rank) { lock_release(lock, rank); }
 
 void heap_lock_all(void) {
+    acquire(check_lock(), RANK_CHECK);
     acquire(heap_shared_lock(), RANK_SHARED_CACHE);
     cache_acquire_all();
     for_each_shared_lock(acquire);
@@ -45,6 +47,7 @@ void heap_unlock_all(void) {
     for_each_shared_lock(release);
     cache_release_all();
     release(heap_shared_lock(), RANK_SHARED_CACHE);
+    release(check_lock(), RANK_CHECK);
 }
 
 static void prepare(void) {
@@ -68,6 +71,7 @@ static void in_parent(void) {
 static void in_child(void) {
     cache_mark_vanished(cache_self);
     zone_recover_purged();
+    check_after_fork();
     release_all();
     if (_IO_list_resetlock != NULL)
         _IO_list_resetlock();
@@ -82,6 +86,8 @@ void heap_disown(void) {
     for_each_shared_lock(reset);
     cache_reset_locks();
     lock_reset(heap_shared_lock());
+    lock_reset(check_lock());
+    check_after_fork();
     cache_mark_vanished(cache_self);
     zone_recover_purged();
 }

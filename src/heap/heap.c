@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "heap/checked.h"
 #include "large/large.h"
 #include "os/os.h"
 #include "slab/zone.h"
@@ -85,8 +86,38 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     return pointer;
 }
 
+static unsigned class_for(size_t bytes, size_t alignment) {
+    if (alignment > MIN_ALIGNMENT)
+        return class_of_aligned(bytes, alignment);
+    return bytes > SMALL_MAX_BYTES ? CLASS_COUNT : class_of(bytes);
+}
+
+void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
+    unsigned cls = class_for(bytes, alignment);
+    return cls < CLASS_COUNT ? malloc_class(cls, is_zero)
+                             : malloc_large(bytes, alignment, is_zero);
+}
+
+void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bool *is_zero) {
+    unsigned cls = class_for(bytes, alignment);
+    struct cache *cache = cls < CLASS_COUNT ? heap_borrow_cache() : NULL;
+    void *pointer = NULL;
+    if (cache == NULL)
+        return heap_raw_malloc(bytes, alignment, is_zero);
+    struct slab *slab = cache_refill(cache, cls, true);
+    if (slab != NULL) {
+        size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random);
+        *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
+        pointer = slab_slot_address(slab, slot);
+    }
+    heap_return_cache(cache);
+    return LIKELY(pointer != NULL) ? pointer : heap_raw_malloc(bytes, alignment, is_zero);
+}
+
 void *heap_malloc(size_t bytes) {
     bool is_zero;
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return checked_malloc(bytes, MIN_ALIGNMENT, CALL_MALLOC);
     if (bytes > SMALL_MAX_BYTES)
         return malloc_large(bytes, MIN_ALIGNMENT, &is_zero);
     return malloc_class(class_of(bytes), &is_zero);
@@ -94,10 +125,9 @@ void *heap_malloc(size_t bytes) {
 
 void *heap_malloc_aligned(size_t bytes, size_t alignment) {
     bool is_zero;
-    unsigned cls = class_of_aligned(bytes, alignment);
-    if (cls < CLASS_COUNT)
-        return malloc_class(cls, &is_zero);
-    return malloc_large(bytes, alignment, &is_zero);
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return checked_malloc(bytes, alignment, CALL_ALIGNED_ALLOC);
+    return heap_raw_malloc(bytes, alignment, &is_zero);
 }
 
 /* Whole pages of a large block are given back rather than cleared: who asks for that much seldom
@@ -111,6 +141,8 @@ static void clear(void *pointer, size_t bytes) {
 
 void *heap_calloc(size_t bytes) {
     bool is_zero = false;
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return checked_malloc(bytes, MIN_ALIGNMENT, CALL_CALLOC);
     void *pointer = bytes > SMALL_MAX_BYTES ? malloc_large(bytes, MIN_ALIGNMENT, &is_zero)
                                             : malloc_class(class_of(bytes), &is_zero);
     if (pointer != NULL && !is_zero)
@@ -118,7 +150,7 @@ void *heap_calloc(size_t bytes) {
     return pointer;
 }
 
-enum fault heap_free(void *pointer) {
+enum fault heap_raw_free(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     if (pointer == NULL)
         return FAULT_NONE;
@@ -139,7 +171,15 @@ enum fault heap_free(void *pointer) {
     return fault;
 }
 
-size_t heap_usable(const void *pointer, enum fault *fault) {
+enum fault heap_free(void *pointer) { return heap_free_by(CALL_FREE, pointer, SIZE_NOT_TOLD); }
+
+enum fault heap_free_by(enum call call, void *pointer, size_t told) {
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return checked_free(pointer, call, told);
+    return heap_raw_free(pointer);
+}
+
+size_t heap_raw_usable(const void *pointer, enum fault *fault) {
     uintptr_t address = (uintptr_t)pointer;
     struct slab *slab = zone_find(address);
     size_t bytes;
@@ -155,6 +195,12 @@ size_t heap_usable(const void *pointer, enum fault *fault) {
         bytes = slab->slot_bytes;
     }
     return LIKELY(*fault == FAULT_NONE) ? bytes : 0;
+}
+
+size_t heap_usable(const void *pointer, enum fault *fault) {
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return checked_usable(pointer, fault);
+    return heap_raw_usable(pointer, fault);
 }
 
 static bool take_late_fault(struct cache *cache, struct slab **slab, size_t *slot) {

@@ -9,6 +9,7 @@
 #define SLM_HEAP_HEAP_H
 
 #include "cache/cache.h"
+#include "core/call.h"
 
 /* The slow way of an allocation, for every size and every state of the thread. NULL: no memory. */
 void *heap_malloc(size_t bytes);
@@ -22,6 +23,10 @@ void *heap_calloc(size_t bytes);
 /* The slow way of a free, for every pointer, NULL included. What it finds wrong it returns, and has
  * done nothing. */
 enum fault heap_free(void *pointer);
+
+/* The same; `call` is what the program called, and `told` the size it told, or SIZE_NOT_TOLD. Only
+ * checks look at them. */
+enum fault heap_free_by(enum call call, void *pointer, size_t told);
 
 /* Bytes that a live block may use; 0 and the fault if there is no such block. */
 size_t heap_usable(const void *pointer, enum fault *fault);
@@ -39,7 +44,7 @@ HOT_INLINE bool heap_block_stays(size_t old_bytes, size_t bytes) {
 void *heap_realloc(void *pointer, size_t bytes, enum fault *fault);
 
 /* A double free by two threads at once that was found only when their frees were merged, by a call
- * of this thread; once. */
+ * of this thread; once. A slab that is CHECK_HAS_FINDINGS: checks have found something. */
 bool heap_late_fault(struct slab **slab, size_t *slot);
 
 /* Gives back to the system what is free: cached mappings, empty slabs. Returns the bytes. */
@@ -51,6 +56,9 @@ size_t heap_trim(void);
 void heap_set_up(void);
 
 bool heap_is_set_up(void);
+
+/* Reads the options again, as of before main, and begins the checks that they ask for. */
+void heap_start_checks(void);
 
 /* The calling thread's cache, made if need be; a thread that can have none gets the shared one,
  * locked. NULL: the heap could not be set up. */

@@ -10,6 +10,7 @@
  * (field case A4). */
 #include <pthread.h>
 
+#include "heap/checked.h"
 #include "heap/heap.h"
 #include "os/os.h"
 #include "slab/zone.h"
@@ -116,6 +117,10 @@ static uint32_t make_key_once(void) {
 
 /* NULL: this thread can have no cache of its own, now or ever. */
 static struct cache *first_call(void) {
+    if (UNLIKELY(load_relaxed(&check_active))) {
+        cache_self = &cache_dead; /* every call is to go the slow way */
+        return NULL;
+    }
     uint32_t key = make_key_once();
     if (cache_self != &cache_boot)
         return cache_is_live(cache_self) ? cache_self : NULL; /* made inside make_key_once */
@@ -153,6 +158,16 @@ void heap_set_up(void) {
     struct cache *cache = heap_borrow_cache();
     if (cache != NULL)
         heap_return_cache(cache);
+}
+
+void heap_start_checks(void) {
+    if (check_start())
+        heap_join_checks();
+}
+
+void heap_join_checks(void) {
+    if (UNLIKELY(cache_is_live(cache_self)))
+        cache_destroy(cache_self);
 }
 
 bool heap_is_set_up(void) { return load_acquire(&init_state) == DONE; }

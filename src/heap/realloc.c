@@ -2,6 +2,7 @@
  * Owns:    nothing. */
 #include <string.h>
 
+#include "heap/checked.h"
 #include "heap/heap.h"
 #include "large/large.h"
 
@@ -15,7 +16,9 @@ static void *copy_to_new(void *old, size_t old_bytes, size_t bytes, enum fault *
 }
 
 void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
-    size_t old_bytes = heap_usable(pointer, fault);
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return checked_realloc(pointer, bytes, fault);
+    size_t old_bytes = heap_raw_usable(pointer, fault);
     if (UNLIKELY(*fault != FAULT_NONE))
         return NULL;
     if (heap_block_stays(old_bytes, bytes))

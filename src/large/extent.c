@@ -57,6 +57,8 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
     store_relaxed(&extent->bytes, bytes);
     store_relaxed(&extent->used_bytes, bytes);
     extent->is_zero = is_zero;
+    extent->note = NULL;
+    extent->closed = EXTENT_OPEN;
     store_relaxed(&extent->state, state);
     enter(extent);
     return extent;

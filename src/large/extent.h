@@ -22,13 +22,21 @@ enum extent_state {
     EXTENT_BUSY,   /* on its way to or from the system */
 };
 
+enum extent_closed {
+    EXTENT_OPEN,
+    EXTENT_GUARDED, /* the page behind used_bytes can't be accessed */
+    EXTENT_SEALED,  /* none of it can */
+};
+
 struct extent {
     uintptr_t address;
     size_t bytes;      /* whole pages */
     size_t used_bytes; /* EXTENT_LIVE: what the block may use; the rest is room to grow */
     uint8_t state;     /* enum extent_state */
     bool is_zero;      /* all of it reads as zero */
+    uint8_t closed;    /* EXTENT_LIVE: enum extent_closed */
     uint64_t freed_ms;
+    void *note;        /* EXTENT_LIVE: what check/ knows of the block; no other layer looks */
     struct extent *bin_next, *bin_prev; /* EXTENT_UNUSED: bin_next links the pool */
     struct extent *newer, *older;
 };

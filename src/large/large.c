@@ -294,14 +294,69 @@ void *large_resize(void *pointer, size_t bytes) {
     return result;
 }
 
-/* --- looking ---------------------------------------------------------------------------------- */
+/* --- making inaccessible ---------------------------------------------------------------------- */
 
-size_t large_usable(const void *pointer) {
+/* The system allows 65530 mappings by default. */
+enum { CLOSED_MAX = 16384 };
+
+static uint32_t closed_count;
+
+static struct extent *find_live(const void *pointer) {
     struct extent *extent = pagemap_get((uintptr_t)pointer);
     if (extent == NULL || load_relaxed(&extent->address) != (uintptr_t)pointer ||
         load_relaxed(&extent->state) != EXTENT_LIVE)
-        return 0;
-    return load_relaxed(&extent->used_bytes);
+        return NULL;
+    return extent;
+}
+
+static void note_closed(struct extent *extent, enum extent_closed closed, size_t used_bytes) {
+    if ((extent->closed == EXTENT_OPEN) != (closed == EXTENT_OPEN))
+        fetch_add_relaxed(&closed_count, closed == EXTENT_OPEN ? UINT32_MAX : 1);
+    extent->closed = (uint8_t)closed;
+    store_relaxed(&extent->used_bytes, used_bytes);
+}
+
+bool large_guard(void *pointer) {
+    struct extent *extent = find_live(pointer);
+    if (extent == NULL || extent->closed != EXTENT_OPEN ||
+        extent->used_bytes <= os_page_bytes || load_relaxed(&closed_count) >= CLOSED_MAX)
+        return false;
+    size_t used_bytes = extent->used_bytes - os_page_bytes;
+    if (!os_decommit((void *)(extent->address + used_bytes), os_page_bytes))
+        return false;
+    note_closed(extent, EXTENT_GUARDED, used_bytes);
+    return true;
+}
+
+bool large_seal(void *pointer) {
+    struct extent *extent = find_live(pointer);
+    if (extent == NULL || (extent->closed == EXTENT_OPEN && closed_count >= CLOSED_MAX) ||
+        !os_decommit((void *)extent->address, extent->bytes))
+        return false;
+    note_closed(extent, EXTENT_SEALED, extent->used_bytes);
+    return true;
+}
+
+bool large_open(void *pointer) {
+    struct extent *extent = find_live(pointer);
+    if (extent == NULL || extent->closed == EXTENT_OPEN)
+        return true;
+    if (!os_commit((void *)extent->address, extent->bytes))
+        return false;
+    note_closed(extent, EXTENT_OPEN, extent->bytes);
+    return true;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+size_t large_usable(const void *pointer) {
+    struct extent *extent = find_live(pointer);
+    return extent != NULL ? load_relaxed(&extent->used_bytes) : 0;
+}
+
+void **large_note(const void *pointer) {
+    struct extent *extent = find_live(pointer);
+    return extent != NULL ? &extent->note : NULL;
 }
 
 enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes) {

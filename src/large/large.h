@@ -31,6 +31,21 @@ void *large_resize(void *pointer, size_t bytes);
 /* Bytes that the block may use; 0: no live LARGE block starts there. Takes no lock. */
 size_t large_usable(const void *pointer);
 
+/* Where check/ keeps its note about the live block that starts there; NULL: there is none. Takes no
+ * lock; the note is NULL in a new block, and whoever frees the block takes it out before. */
+void **large_note(const void *pointer);
+
+/* Takes the last page of what the block may use away from it: an access faults. False: refused, or
+ * there are many already, each of which costs the system a mapping. */
+bool large_guard(void *pointer);
+
+/* Makes all of a block inaccessible and gives its memory up. False: refused. */
+bool large_seal(void *pointer);
+
+/* Undoes both: the block is as it was, perhaps with other contents, and may use all of its pages.
+ * It must not be freed before that has succeeded, nor resized. */
+bool large_open(void *pointer);
+
 /* What is wrong with freeing `address`, and the block it lies in, if any. Takes no lock. */
 enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes);
 

@@ -17,6 +17,7 @@
 /* The order, top first; see src/README.md for what each guards. */
 enum lock_rank {
     RANK_UNCHECKED,    /* for fork, which takes all locks of all caches, as many as there are */
+    RANK_CHECK,        /* records of blocks, the quarantine, call stacks */
     RANK_SHARED_CACHE, /* the cache of threads that have none of their own */
     RANK_REGISTRY,     /* the list of all caches */
     RANK_CACHE,        /* a cache's queue of slabs with remote frees */

@@ -5,22 +5,21 @@
  */
 #include "report/diagnosis.h"
 
-#include <string.h>
-
 #include "base/fatal.h"
+#include "check/check.h"
 #include "core/options.h"
 #include "large/large.h"
 #include "os/os.h"
+#include "report/paragraph.h"
 #include "slab/zone.h"
 
-static bool is_free_call(const char *call) {
-    return strstr(call, "free") != NULL || strstr(call, "delete") != NULL;
-}
+enum { LINE_BYTES = 320, PARAGRAPH_BYTES = 4096 };
 
-static const char *verdict(const char *call, enum fault fault) {
+static const char *verdict(enum call call, enum fault fault) {
+    bool frees = call_facts[call].gives_back;
     if (fault == FAULT_DOUBLE_FREE)
-        return is_free_call(call) ? "double free" : "use after free";
-    return is_free_call(call) ? "invalid free" : "invalid pointer";
+        return frees ? "double free" : "use after free";
+    return frees ? "invalid free" : "invalid pointer";
 }
 
 static void put_slab(struct text *line, const struct slab *slab) {
@@ -33,6 +32,12 @@ static void put_slot(struct text *line, const struct slab *slab, size_t slot) {
     put_slab(line, slab);
 }
 
+/* By the bitmap, or because checks keep it back. */
+static bool is_freed(const struct slab *slab, size_t slot) {
+    return slab_is_free(slab, slot) ||
+           check_facts_of((uintptr_t)slab_slot_address(slab, slot)).state == CHECK_FREED;
+}
+
 static void explain_slab(struct text *line, const struct slab *slab, uintptr_t address,
                          enum fault fault) {
     size_t slot;
@@ -41,8 +46,7 @@ static void explain_slab(struct text *line, const struct slab *slab, uintptr_t a
     case FAULT_INTERIOR:
         text_format(line, "%zu bytes inside ", (size_t)(address - slab->base) % slab->slot_bytes);
         put_slot(line, slab, slot);
-        text_format(line, slab_is_free(slab, slot) ? ", which is free"
-                                                   : ", which starts at %p",
+        text_format(line, is_freed(slab, slot) ? ", which is free" : ", which starts at %p",
                     slab_slot_address(slab, slot));
         break;
     case FAULT_PADDING:
@@ -60,10 +64,11 @@ static void explain_slab(struct text *line, const struct slab *slab, uintptr_t a
     }
 }
 
-static void explain_large(struct text *line, uintptr_t address) {
+static void explain_large(struct text *line, uintptr_t address, enum fault fault) {
     uintptr_t start = 0;
     size_t bytes = 0;
-    switch (large_examine(address, &start, &bytes)) {
+    enum fault seen = large_examine(address, &start, &bytes);
+    switch (seen == FAULT_NONE ? fault : seen) { /* for the heap, what is kept back is live */
     case FAULT_INTERIOR:
         text_format(line, "%zu bytes inside a LARGE block of %zu bytes, which starts at %p",
                     (size_t)(address - start), bytes, (void *)start);
@@ -96,23 +101,54 @@ static void tell(const struct text *line) {
     report_line(line);
 }
 
-void diagnose_pointer(const char *call, const void *pointer, enum fault fault) {
-    TEXT(line, 320);
-    uintptr_t address = (uintptr_t)pointer;
+/* Blocks of 0 bytes that fault (check/empty.c). */
+static void explain_empty(struct text *line, uintptr_t address, enum fault fault) {
+    if (fault == FAULT_INTERIOR)
+        text_format(line, "%zu bytes behind the start of a block of 0 bytes",
+                    (size_t)(address % MIN_ALIGNMENT));
+    else
+        text_format(line, fault == FAULT_DOUBLE_FREE
+                              ? "the block of 0 bytes there is already free"
+                              : "in the heap, but no block was ever allocated there");
+}
+
+static void explain(struct text *line, enum call call, uintptr_t address, enum fault fault) {
     const struct slab *slab = zone_find(address);
+    enum call made_by;
+    enum fault seen;
+    const char *name = call_facts[call == CALL_DELETE_ARRAY ? CALL_DELETE : call].name;
+    text_format(line, "slabmalloc: %s: %s(%p): ", verdict(call, fault), name, (void *)address);
+    if (slab != NULL)
+        explain_slab(line, slab, address, fault);
+    else if (check_is_empty(address, &made_by, &seen))
+        explain_empty(line, address, fault);
+    else
+        explain_large(line, address, fault);
+    text_format(line, "\n");
+}
+
+/* Apart, so that without checks no stack is needed for them: it may be a small one. */
+static NOINLINE void tell_in_full(enum call call, uintptr_t address, enum fault fault) {
+    TEXT(text, PARAGRAPH_BYTES);
+    explain(&text, call, address, fault);
+    paragraph_put(&text, call, address, 0);
+    tell(&text);
+}
+
+void diagnose_pointer(enum call call, const void *pointer, enum fault fault) {
+    TEXT(line, LINE_BYTES);
     if (!is_told())
         return;
-    text_format(&line, "slabmalloc: %s: %s(%p): ", verdict(call, fault), call, (void *)address);
-    if (slab != NULL)
-        explain_slab(&line, slab, address, fault);
-    else
-        explain_large(&line, address);
-    text_format(&line, "\n");
+    if (load_relaxed(&check_active)) {
+        tell_in_full(call, (uintptr_t)pointer, fault);
+        return;
+    }
+    explain(&line, call, (uintptr_t)pointer, fault);
     tell(&line);
 }
 
 void diagnose_late(const char *call, struct slab *slab, size_t slot) {
-    TEXT(line, 320);
+    TEXT(line, LINE_BYTES);
     if (!is_told())
         return;
     text_format(&line, "slabmalloc: double free: two threads freed %p: ",
@@ -120,6 +156,64 @@ void diagnose_late(const char *call, struct slab *slab, size_t slot) {
     put_slot(&line, slab, slot);
     text_format(&line, "; found by %s\n", call);
     tell(&line);
+}
+
+/* "slot 3 (112 bytes) of TINY slab 0", or "a LARGE block". */
+static void put_place(struct text *text, uintptr_t start) {
+    const struct slab *slab = zone_find(start);
+    enum call made_by;
+    enum fault seen;
+    size_t slot;
+    if (slab != NULL && slab_slot_at(slab, start, &slot))
+        put_slot(text, slab, slot);
+    else
+        text_format(text, check_is_empty(start, &made_by, &seen) ? "a block of 0 bytes"
+                                                                 : "a LARGE block");
+}
+
+static void explain_finding(struct text *text, const struct check_finding *f) {
+    const char *call = call_facts[f->call].name;
+    const char *made_by = call_facts[f->made_by].name;
+    void *start = (void *)f->start;
+    switch (f->fault) {
+    case FAULT_OVERFLOW:
+        text_format(text, "slabmalloc: overflow: %s(%p): %zu bytes from offset %zu on, behind the "
+                          "%zu asked for, were overwritten in ",
+                    call, start, f->count, f->offset, f->bytes);
+        put_place(text, f->start);
+        break;
+    case FAULT_WRITE_AFTER_FREE:
+        text_format(text, "slabmalloc: write after free: found by %s: %zu bytes from offset %zu on "
+                          "were overwritten in %p, freed, ",
+                    call, f->count, f->offset, start);
+        put_place(text, f->start);
+        break;
+    case FAULT_MISMATCH:
+        text_format(text, "slabmalloc: mismatched free: %s(%p): allocated by %s: ", call, start,
+                    made_by);
+        put_place(text, f->start);
+        break;
+    default:
+        text_format(text, "slabmalloc: wrong size: %s(%p, %zu): %zu bytes were asked for, by %s: ",
+                    call, start, f->told, f->bytes, made_by);
+        put_place(text, f->start);
+        break;
+    }
+    if (f->fault == FAULT_OVERFLOW || f->fault == FAULT_WRITE_AFTER_FREE)
+        text_format(text, ", the first with 0x%x", (unsigned)f->byte);
+    text_format(text, "\n");
+}
+
+void diagnose_findings(void) {
+    struct check_finding finding;
+    while (check_take(&finding)) {
+        TEXT(text, PARAGRAPH_BYTES);
+        if (!is_told())
+            continue;
+        explain_finding(&text, &finding);
+        paragraph_put(&text, finding.call, finding.start, finding.thread);
+        tell(&text);
+    }
 }
 
 void diagnosis_put_violation(struct text *text, const struct violation *violation) {

@@ -6,13 +6,17 @@
 #define SLM_REPORT_DIAGNOSIS_H
 
 #include "base/format.h"
+#include "core/call.h"
 #include "core/fault.h"
 #include "core/violation.h"
 #include "slab/slab.h"
 
-/* One line about `call`(`pointer`); returns if the program is to go on, and the call to do nothing.
- */
-COLD void diagnose_pointer(const char *call, const void *pointer, enum fault fault);
+/* One line about `call`(`pointer`), with checks on a paragraph; returns if the program is to go on,
+ * and the call to do nothing. */
+COLD void diagnose_pointer(enum call call, const void *pointer, enum fault fault);
+
+/* The same about each block that checks have found damaged, or given back in a wrong way. */
+COLD void diagnose_findings(void);
 
 /* The same for a slot that two threads freed at once, found later by `call`. */
 COLD void diagnose_late(const char *call, struct slab *slab, size_t slot);

@@ -29,6 +29,7 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     store_relaxed(&slab->cls, (uint8_t)cls);
     slab->fresh_from = is_zero ? 0 : (uint32_t)slots;
     store_relaxed(&slab->hint, 0);
+    store_relaxed(&slab->is_new_life, 1);
     slab_set_countdown(slab, COUNTDOWN_NEVER);
 }
 
@@ -59,6 +60,24 @@ bool slab_take(struct slab *slab, size_t *slot) {
         /* This is a signal handler, in the middle of a malloc that has emptied the word. */
         store_relaxed(&slab->summary, summary & (summary - 1));
     }
+}
+
+/* The first set bit from bit `from` % 64 on, round the end. (Where few are set, those behind a long
+ * gap are picked more often: cheaper than to count them, and hard to foresee all the same.) */
+static size_t pick_bit(uint64_t word, uint64_t from) {
+    from %= 64;
+    return (bit_lowest(word >> from | word << (64 - from) % 64) + from) % 64;
+}
+
+size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random) {
+    size_t word = pick_bit(summary, random >> 32);
+    uint64_t bits = load_own(&slab->bits[word]);
+    size_t slot = word * 64 + pick_bit(bits, random);
+    bits &= ~((uint64_t)1 << slot % 64);
+    store_own(&slab->summary, summary ^ ((uint64_t)(bits == 0) << word)); /* as in slab_take */
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    store_own(&slab->bits[word], bits);
+    return slot;
 }
 
 unsigned slab_count_free(const struct slab *slab) {

@@ -61,6 +61,7 @@ struct slab {
     uint32_t number; /* of the slab in its range */
     uint16_t range;  /* of the zone's ranges */
     uint8_t is_decommitted; /* EMPTY only: its pages can't be accessed */
+    uint8_t is_new_life;    /* since it was formatted, check/ has not looked at it */
     union {
         uint64_t freed_ms;  /* EMPTY only: when it became so */
         uint32_t purged_at; /* owned only: the countdown when free pages were given back, or 0 */
@@ -209,6 +210,9 @@ enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot
 /* Makes a claimed slab one of class `cls` with every slot free. `memory` is the slab's first byte;
  * `is_zero`: all of it is known to read as zero. */
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero);
+
+/* Takes any free slot, as `random` says: a word that has one, and a slot in it. Owner only. */
+size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random);
 
 /* Free slots by `bits` (remote frees that are not merged do not count). */
 unsigned slab_count_free(const struct slab *slab);

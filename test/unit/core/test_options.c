@@ -59,7 +59,7 @@ Test(options, an_unknown_name_is_told) {
     parse("stat=exit", "slabmalloc: there is no option 'stat'\n");
     parse("Stats=exit", "slabmalloc: there is no option 'Stats'\n");
     parse(" stats=exit", "slabmalloc: there is no option ' stats'\n");
-    parse("junk", "slabmalloc: there is no option 'junk'\n");
+    parse("nonsense", "slabmalloc: there is no option 'nonsense'\n");
     EXPECT_EQ(option_get(OPTION_stats), STATS_NONE);
 }
 
@@ -95,7 +95,7 @@ Test(options, complaints_that_do_not_fit_are_cut) {
 }
 
 Test(options, help_names_every_option_on_a_line) {
-    TEXT(text, 1024);
+    TEXT(text, 4096);
     options_help(&text);
     unsigned lines = 0;
     for (size_t i = 0; i < text.used; i++)

@@ -1,0 +1,242 @@
+/* Purpose: the life of a block under checks; see check.h. */
+#include <string.h>
+
+#include "check/check.h"
+#include "check/fill.h"
+#include "check/history.h"
+#include "check/quarantine.h"
+#include "check/record.h"
+#include "check/trace.h"
+#include "large/large.h"
+
+static void enter(void) { lock_acquire(check_lock(), RANK_CHECK); }
+static void leave(void) { lock_release(check_lock(), RANK_CHECK); }
+
+static COLD void find(enum fault fault, enum call call, uintptr_t start,
+                      const struct record *record, const struct damage *damage, size_t told) {
+    struct check_finding finding = {
+        .fault = fault, .call = call, .made_by = (enum call)record->call,
+        .thread = trace_thread(), .start = start, .bytes = record->bytes, .told = told,
+    };
+    if (damage != NULL) {
+        finding.offset = damage->offset;
+        finding.count = damage->count;
+        finding.byte = damage->byte;
+    }
+    check_note(&finding);
+}
+
+/* --- birth ------------------------------------------------------------------------------------ */
+
+void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
+    uintptr_t start = (uintptr_t)pointer;
+    struct moment moment;
+    struct damage damage;
+    struct record before = {0};
+    history_prepare(&moment);
+    enter();
+    struct place place = record_find(start, true);
+    if (place.record != NULL) {
+        before = *place.record;
+        *place.record = (struct record){bytes, call, RECORD_LIVE};
+        history_add(place.events, &moment, call, false, bytes);
+    }
+    leave();
+    if ((before.flags & RECORD_FILLED) &&
+        !fill_verify(start, place.room, check_policy.freed_byte, &damage)) {
+        find(FAULT_WRITE_AFTER_FREE, call, start, &before, &damage, 0);
+        is_zero = false;
+    }
+    if (call == CALL_CALLOC) {
+        if (!is_zero)
+            memset(pointer, 0, bytes);
+    } else if (check_policy.fill_new) {
+        memset(pointer, FILL_NEW, bytes);
+    }
+    if (check_policy.canary && place.record != NULL)
+        canary_write(start, bytes, place.room);
+}
+
+void check_relabel(void *pointer, enum call call) {
+    if (record_relabel_empty((uintptr_t)pointer, call))
+        return;
+    enter();
+    struct place place = record_find((uintptr_t)pointer, false);
+    if (place.record != NULL && (place.record->flags & RECORD_LIVE)) {
+        place.record->call = call;
+        if (place.events != NULL)
+            place.events[0].call = call;
+    }
+    leave();
+}
+
+/* --- verification when it is given back ------------------------------------------------------- */
+
+static void verify_canary(uintptr_t start, const struct record *record, size_t room,
+                          enum call call) {
+    struct damage damage;
+    if (check_policy.canary && !canary_verify(start, record->bytes, room, &damage))
+        find(FAULT_OVERFLOW, call, start, record, &damage, 0);
+}
+
+static void verify_kind(uintptr_t start, const struct record *record, enum call call, size_t told) {
+    if (!check_policy.kinds)
+        return;
+    if (call_facts[record->call].family != call_facts[call].family)
+        find(FAULT_MISMATCH, call, start, record, NULL, 0);
+    else if (told != SIZE_NOT_TOLD && told != record->bytes)
+        find(FAULT_WRONG_SIZE, call, start, record, NULL, told);
+}
+
+/* --- death ------------------------------------------------------------------------------------ */
+
+static bool is_to_be_kept(const struct place *place) {
+    return place->room <= check_policy.quarantine_bytes;
+}
+
+/* Rather than filled, and then neither written nor read. */
+static bool is_to_be_sealed(const struct place *place) {
+    return check_policy.guard && place->is_large && is_to_be_kept(place);
+}
+
+/* Small blocks are filled whole, so that they can be verified whole. */
+static void fill(uintptr_t start, const struct place *place, const struct record *record) {
+    if (is_to_be_sealed(place))
+        large_seal((void *)start);
+    else if (check_policy.fill_freed)
+        memset((void *)start, check_policy.freed_byte,
+               place->is_large && !is_to_be_kept(place) ? record->bytes : place->room);
+}
+
+static void drop_large(uintptr_t start) {
+    enter();
+    record_drop_large(start);
+    leave();
+}
+
+static enum check_outcome put_away(uintptr_t start, const struct place *place) {
+    if (is_to_be_kept(place)) {
+        enter();
+        bool kept = quarantine_put(start, place->room);
+        leave();
+        if (kept)
+            return CHECK_KEEP;
+    }
+    if (place->is_large && !large_open((void *)start))
+        return CHECK_KEEP; /* for ever: the system refuses to make it accessible */
+    if (place->is_large)
+        drop_large(start);
+    return CHECK_GIVE;
+}
+
+enum fault check_release(void *pointer, enum call call, size_t told, enum check_outcome *outcome) {
+    uintptr_t start = (uintptr_t)pointer;
+    struct moment moment;
+    struct place place;
+    history_prepare(&moment);
+    *outcome = CHECK_GIVE;
+    enter();
+    enum fault fault = record_examine(start, &place);
+    if (fault != FAULT_NONE || place.record == NULL || place.record->flags == 0) {
+        leave();
+        return fault;
+    }
+    struct record record = *place.record;
+    bool filled = check_policy.fill_freed && !is_to_be_sealed(&place);
+    place.record->flags = RECORD_DEAD | (filled ? RECORD_FILLED : 0);
+    history_add(place.events, &moment, call, true, record.bytes);
+    leave();
+    verify_canary(start, &record, place.room, call);
+    verify_kind(start, &record, call, told);
+    fill(start, &place, &record);
+    *outcome = put_away(start, &place);
+    return FAULT_NONE;
+}
+
+/* The next that has to leave; its record as it is. */
+static uintptr_t take_evicted(bool all, struct place *place, struct record *record) {
+    *place = (struct place){0};
+    if (!all && !quarantine_is_over())
+        return 0;
+    enter();
+    uintptr_t start = quarantine_take(all);
+    if (start != 0)
+        *place = record_find(start, false);
+    *record = place->record != NULL ? *place->record : (struct record){0};
+    leave();
+    return start;
+}
+
+void *check_evict(enum call call, bool all) {
+    struct damage damage;
+    struct place place;
+    struct record record;
+    uintptr_t start;
+    do
+        start = take_evicted(all, &place, &record);
+    while (place.is_large && !large_open((void *)start)); /* then it is kept for ever */
+    if (start == 0)
+        return NULL;
+    if ((record.flags & RECORD_FILLED) &&
+        !fill_verify(start, place.room, check_policy.freed_byte, &damage)) {
+        find(FAULT_WRITE_AFTER_FREE, call, start, &record, &damage, 0);
+        /* Told once: it is not to be found again when the slot is used. */
+        memset((void *)(start + damage.offset), check_policy.freed_byte, damage.count);
+    }
+    if (place.is_large)
+        drop_large(start);
+    return (void *)start;
+}
+
+/* --- sizes ------------------------------------------------------------------------------------ */
+
+size_t check_size(const void *pointer, bool *known, enum fault *fault) {
+    struct place place;
+    size_t bytes = 0;
+    enter();
+    *fault = record_examine((uintptr_t)pointer, &place);
+    *known = *fault == FAULT_NONE && place.record != NULL && place.record->flags != 0;
+    if (*known)
+        bytes = place.record->bytes;
+    leave();
+    return bytes;
+}
+
+bool check_claim(void *pointer, enum call call, size_t *bytes, enum fault *fault) {
+    uintptr_t start = (uintptr_t)pointer;
+    struct place place;
+    struct record record = {0};
+    enter();
+    *fault = record_examine(start, &place);
+    bool known = *fault == FAULT_NONE && place.record != NULL && place.record->flags != 0;
+    if (known) {
+        record = *place.record;
+        place.record->flags = RECORD_DEAD;
+    }
+    leave();
+    if (!known)
+        return false;
+    *bytes = record.bytes;
+    verify_canary(start, &record, place.room, call);
+    verify_kind(start, &record, call, SIZE_NOT_TOLD);
+    return true;
+}
+
+void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call) {
+    uintptr_t start = (uintptr_t)pointer;
+    struct moment moment;
+    history_prepare(&moment);
+    enter();
+    struct place place = record_find(start, true);
+    if (place.record != NULL) {
+        enum call made_by = call != CALL_NONE ? call : (enum call)place.record->call;
+        *place.record = (struct record){bytes, made_by, RECORD_LIVE};
+        if (call != CALL_NONE)
+            history_add(place.events, &moment, call, false, bytes);
+    }
+    leave();
+    if (check_policy.fill_new && bytes > old_bytes)
+        memset((void *)(start + old_bytes), FILL_NEW, bytes - old_bytes);
+    if (check_policy.canary && place.record != NULL)
+        canary_write(start, bytes, place.room);
+}

@@ -1,0 +1,34 @@
+/* Purpose: history.h. */
+#include "check/history.h"
+
+#include "check/stacks.h"
+
+void history_prepare(struct moment *moment) {
+    if (LIKELY(!check_policy.history))
+        return;
+    moment->thread = trace_thread();
+    trace_take(&moment->trace);
+}
+
+void history_add(struct event *events, const struct moment *moment, enum call call, bool frees,
+                 size_t bytes) {
+    if (events == NULL)
+        return;
+    for (unsigned i = EVENTS - 1; i > 0; i--)
+        events[i] = events[i - 1];
+    events[0] = (struct event){stacks_enter(&moment->trace), moment->thread, bytes, call, frees};
+}
+
+size_t check_history(uintptr_t start, struct check_event *events, size_t count) {
+    struct place place = record_peek(start);
+    size_t found = 0;
+    for (; place.events != NULL && found < EVENTS && found < count; found++) {
+        struct event event = place.events[found];
+        if (event.call == CALL_NONE)
+            break;
+        events[found] = (struct check_event){
+            (enum call)event.call, event.frees != 0, event.thread, event.bytes, NULL, 0};
+        events[found].frames = stacks_get(event.stack, &events[found].depth);
+    }
+    return found;
+}

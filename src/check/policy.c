@@ -1,0 +1,63 @@
+/* Purpose: what the options ask for; the seed of what is random.
+ * Owns:    the policy, the lock. */
+#include <sys/auxv.h>
+
+#include "check/check.h"
+#include "check/quarantine.h"
+#include "check/trace.h"
+#include "core/options.h"
+
+struct check_policy check_policy;
+uint32_t check_active;
+
+static struct lock lock;
+static uint64_t random_state;
+
+struct lock *check_lock(void) { return &lock; }
+
+/* The kernel's 16 random bytes for each process: no system call, which a sandbox may forbid. */
+static void seed(void) {
+    const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
+    random_state = (uintptr_t)&random_state ^ os_clock_ms();
+    if (random != NULL) {
+        random_state ^= random[0];
+        check_policy.secret = random[1];
+    }
+    check_policy.secret ^= check_random();
+}
+
+/* splitmix64 (Steele, Lea and Flood 2014); two threads at once may get the same number. */
+uint64_t check_random(void) {
+    uint64_t x = load_relaxed(&random_state) + 0x9e3779b97f4a7c15u;
+    store_relaxed(&random_state, x);
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static const size_t quarantine_sizes[] = {0, 64 << 10, 1 << 20, 16 << 20, 256 << 20};
+
+bool check_start(void) {
+    struct check_policy *policy = &check_policy;
+    bool junk = option_get(OPTION_junk) != 0;
+    bool zero = option_get(OPTION_zero_on_free) != 0;
+    policy->canary = option_get(OPTION_canary) != 0;
+    policy->quarantine_bytes = quarantine_sizes[option_get(OPTION_quarantine)];
+    policy->kinds = option_get(OPTION_check_kinds) != 0;
+    policy->history = option_get(OPTION_history) != 0 || option_get(OPTION_leaks) == LEAKS_EXIT;
+    policy->random = option_get(OPTION_random) != 0;
+    policy->guard = option_get(OPTION_guard) != 0;
+    policy->fill_new = junk;
+    policy->fill_freed = junk || zero || policy->quarantine_bytes > 0;
+    policy->freed_byte = zero ? 0 : FILL_FREED;
+    policy->tail_bytes = policy->canary ? CANARY_BYTES_MIN : 0;
+    if (!policy->canary && !policy->fill_freed && !policy->kinds && !policy->history &&
+        !policy->random && !policy->guard)
+        return false;
+    seed();
+    trace_init();
+    store_release(&check_active, 1);
+    return true;
+}
+
+void check_after_fork(void) { trace_forget_thread(); }

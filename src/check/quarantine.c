@@ -1,0 +1,85 @@
+/* Purpose: quarantine.h.
+ *
+ *   put -> pool (a random one of MIXED is pushed out) -> ring, oldest first -> take
+ *
+ * So nobody who sees in which order blocks are freed knows when one of them is used again; and each
+ * stays for as long as it takes to free about quarantine_bytes more. */
+#include "check/quarantine.h"
+
+#include <string.h>
+
+#include "check/check.h"
+#include "os/metadata.h"
+
+enum { MIXED = 64, RING_FIRST = 1024, RING_MAX = 1 << 22 };
+
+struct kept {
+    uintptr_t start;
+    size_t bytes;
+};
+
+static struct {
+    struct kept pool[MIXED];
+    struct kept *ring;
+    size_t size, first, count; /* of the ring: a power of two; the oldest; how many */
+    size_t bytes;              /* of all */
+} kept;
+
+/* What the old ring was, is lost: as much as the new one at most. */
+static bool grow(void) {
+    size_t size = kept.size != 0 ? 2 * kept.size : RING_FIRST;
+    if (size > RING_MAX)
+        return false;
+    struct kept *ring = metadata_alloc(size * sizeof *ring);
+    if (ring == NULL)
+        return false;
+    for (size_t i = 0; i < kept.count; i++)
+        ring[i] = kept.ring[(kept.first + i) % kept.size];
+    kept.ring = ring;
+    kept.size = size;
+    kept.first = 0;
+    return true;
+}
+
+bool quarantine_put(uintptr_t start, size_t bytes) {
+    if (bytes > check_policy.quarantine_bytes)
+        return false;
+    if (kept.count == kept.size && !grow())
+        return false;
+    struct kept *mixed = &kept.pool[check_random() % MIXED];
+    if (mixed->start != 0)
+        kept.ring[(kept.first + kept.count++) % kept.size] = *mixed;
+    *mixed = (struct kept){start, bytes};
+    store_relaxed(&kept.bytes, kept.bytes + bytes);
+    return true;
+}
+
+static struct kept from_pool(void) {
+    for (unsigned i = 0; i < MIXED; i++) {
+        struct kept block = kept.pool[i];
+        if (block.start != 0) {
+            kept.pool[i].start = 0;
+            return block;
+        }
+    }
+    return (struct kept){0, 0};
+}
+
+bool quarantine_is_over(void) {
+    return load_relaxed(&kept.bytes) > check_policy.quarantine_bytes;
+}
+
+uintptr_t quarantine_take(bool all) {
+    struct kept block;
+    if (!all && kept.bytes <= check_policy.quarantine_bytes)
+        return 0;
+    if (kept.count > 0) {
+        block = kept.ring[kept.first];
+        kept.first = (kept.first + 1) % kept.size;
+        kept.count--;
+    } else {
+        block = from_pool(); /* with few, large blocks */
+    }
+    store_relaxed(&kept.bytes, kept.bytes - block.bytes);
+    return block.start;
+}

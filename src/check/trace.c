@@ -1,0 +1,97 @@
+/* Purpose: trace.h.
+ *
+ * Frame pointers are followed, not unwind tables: libgcc's unwinder takes the loader's lock and may
+ * allocate (field case H1). The library's own functions have them, so the first caller is always
+ * found; how far it goes from there is up to how the program was compiled.
+ *
+ * It never faults: a frame is read only if it lies above the one before, close to it, and below the
+ * end of the stack. For a thread of glibc that is its control block, which lies at the upper end of
+ * its stack; for the first thread it is what the kernel put above the stack. */
+#include "check/trace.h"
+
+#include <link.h>
+#include <sys/auxv.h>
+
+#include "base/syscall.h"
+#include "os/lock.h"
+
+/* A frame longer than this, or a thread's stack, is none. */
+#define FRAME_BYTES_MAX ((uintptr_t)256 << 10)
+#define STACK_BYTES_MAX ((uintptr_t)1 << 30)
+
+static __thread uint32_t thread_number __attribute__((tls_model("initial-exec")));
+
+static struct {
+    uintptr_t start, end; /* the library's code, unless it is part of the program */
+    uintptr_t first_stack_end;
+} known;
+
+uint32_t trace_thread(void) {
+    if (thread_number == 0)
+        thread_number = (uint32_t)raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    return thread_number;
+}
+
+void trace_forget_thread(void) { thread_number = 0; }
+
+/* Whether this module is the library; its code's range. The program itself is visited first and has
+ * no name. */
+static int visit_module(struct dl_phdr_info *info, size_t size, void *is_program) {
+    uintptr_t own = (uintptr_t)&trace_init;
+    bool program = *(bool *)is_program;
+    (void)size;
+    *(bool *)is_program = false;
+    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uintptr_t start = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type != PT_LOAD || own - start >= header->p_memsz)
+            continue;
+        if (!program) {
+            known.start = start;
+            known.end = start + header->p_memsz;
+        }
+        return 1;
+    }
+    return 0;
+}
+
+void trace_init(void) {
+    bool is_program = true;
+    dl_iterate_phdr(visit_module, &is_program);
+    known.first_stack_end = getauxval(AT_RANDOM);
+}
+
+/* The end of the stack that `address` is on; 0: not known. */
+static uintptr_t stack_end(uintptr_t address) {
+    uintptr_t control_block = thread_id();
+    if (address < control_block && control_block - address < STACK_BYTES_MAX)
+        return control_block;
+    if (address < known.first_stack_end && known.first_stack_end - address < STACK_BYTES_MAX)
+        return known.first_stack_end;
+    return 0;
+}
+
+static bool is_own(uintptr_t code) { return code - known.start < known.end - known.start; }
+
+void trace_take(struct trace *trace) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t end = stack_end(frame);
+    trace->depth = 0;
+    for (;;) {
+        const uintptr_t *words = (const uintptr_t *)frame;
+        uintptr_t caller = words[1];
+        if (caller < 4096)
+            return;
+        bool own = is_own(caller);
+        if (!own)
+            trace->frames[trace->depth++] = caller;
+        uintptr_t next = words[0];
+        if (trace->depth == TRACE_MAX || next <= frame || next - frame > FRAME_BYTES_MAX ||
+            next % sizeof(void *) != 0)
+            return;
+        /* Off any stack that is known, only the library's own frames are sure to be frames. */
+        if (end != 0 ? next + 2 * sizeof(void *) > end : !own)
+            return;
+        frame = next;
+    }
+}

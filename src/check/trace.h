@@ -1,0 +1,27 @@
+/* Purpose: who is calling: the thread's number, the return addresses on its stack.
+ * Owns:    the cached number of each thread. */
+#ifndef SLM_CHECK_TRACE_H
+#define SLM_CHECK_TRACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { TRACE_MAX = 16 };
+
+struct trace {
+    uint32_t depth;
+    uintptr_t frames[TRACE_MAX]; /* return addresses, innermost first */
+};
+
+void trace_init(void);
+
+/* gettid(2) of the calling thread, asked for once. */
+uint32_t trace_thread(void);
+
+/* In a forked child, whose thread has another. */
+void trace_forget_thread(void);
+
+/* The callers of the library, as far as frame pointers lead. Takes no lock, never faults. */
+void trace_take(struct trace *trace);
+
+#endif

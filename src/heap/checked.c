@@ -1,0 +1,137 @@
+/* Purpose: malloc and its kin while checks are on: memory comes from the heap as it is without
+ *          them, and what becomes of it is check/'s to say (check/check.h).
+ * Owns:    nothing.
+ * Locking: none of its own; each step takes what it needs. */
+#include "heap/checked.h"
+
+#include <string.h>
+
+#include "heap/heap.h"
+#include "large/large.h"
+
+/* A block in a slab stays where it is while it fills this part of its slot. */
+enum { KEEP_PART = 2 };
+
+/* Blocks that leave the quarantine go back to the heap. */
+static void evict(enum call call, bool all) {
+    void *evicted;
+    while ((evicted = check_evict(call, all)) != NULL)
+        heap_raw_free(evicted);
+}
+
+/* What the heap is asked for: with room for the canary and, LARGE, for the guard page. */
+static size_t with_tail(size_t bytes) {
+    bytes += check_policy.tail_bytes; /* below SIZE_MAX: both are small enough */
+    if (check_policy.guard && bytes > SMALL_MAX_BYTES)
+        bytes += os_page_bytes;
+    return bytes;
+}
+
+static void *raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
+    return check_policy.random
+               ? heap_raw_malloc_random(bytes, alignment, check_random(), is_zero)
+               : heap_raw_malloc(bytes, alignment, is_zero);
+}
+
+void *checked_malloc(size_t bytes, size_t alignment, enum call call) {
+    bool is_zero = false;
+    size_t raw_bytes = with_tail(bytes);
+    heap_join_checks();
+    if (UNLIKELY(bytes == 0) && check_policy.guard && alignment <= MIN_ALIGNMENT) {
+        void *empty = check_take_empty(call);
+        if (empty != NULL)
+            return empty;
+    }
+    void *pointer = raw_malloc(raw_bytes, alignment, &is_zero);
+    if (UNLIKELY(pointer == NULL)) {
+        evict(call, true);
+        pointer = raw_malloc(raw_bytes, alignment, &is_zero);
+    }
+    if (UNLIKELY(pointer == NULL))
+        return NULL;
+    if (check_policy.guard && raw_bytes > SMALL_MAX_BYTES)
+        large_guard(pointer);
+    check_born(pointer, bytes, call, is_zero);
+    return pointer;
+}
+
+enum fault checked_free(void *pointer, enum call call, size_t told) {
+    enum check_outcome outcome;
+    enum call made_by;
+    enum fault fault;
+    if (pointer == NULL)
+        return FAULT_NONE;
+    heap_join_checks();
+    if (UNLIKELY(check_is_empty((uintptr_t)pointer, &made_by, &fault)))
+        return check_give_empty(pointer, call, told);
+    fault = check_release(pointer, call, told, &outcome);
+    if (fault != FAULT_NONE)
+        return fault;
+    if (outcome == CHECK_GIVE)
+        return heap_raw_free(pointer);
+    evict(call, false);
+    return FAULT_NONE;
+}
+
+size_t checked_usable(const void *pointer, enum fault *fault) {
+    bool known;
+    enum call made_by;
+    if (UNLIKELY(check_is_empty((uintptr_t)pointer, &made_by, fault)))
+        return 0;
+    size_t bytes = check_size(pointer, &known, fault);
+    return known || *fault != FAULT_NONE ? bytes : heap_raw_usable(pointer, fault);
+}
+
+static void *resize_large(void *pointer, size_t raw_bytes) {
+    if (!large_open(pointer))
+        return NULL;
+    void *resized = large_resize(pointer, raw_bytes);
+    if (check_policy.guard)
+        large_guard(resized != NULL ? resized : pointer);
+    return resized;
+}
+
+/* Resizes a known block without moving its contents by hand; NULL: that can't be. */
+static void *resize_known(void *pointer, size_t old_bytes, size_t bytes, bool must_stay,
+                          enum fault *fault) {
+    size_t room = heap_raw_usable(pointer, fault);
+    size_t raw_bytes = with_tail(bytes);
+    bool stays = raw_bytes <= room && room <= SMALL_MAX_BYTES &&
+                 (raw_bytes >= room / KEEP_PART || must_stay);
+    bool is_large = large_usable(pointer) != 0 && raw_bytes > SMALL_MAX_BYTES;
+    if (*fault != FAULT_NONE || !(stays || is_large || (must_stay && raw_bytes <= room)))
+        return NULL;
+    if (!check_claim(pointer, CALL_REALLOC, &old_bytes, fault))
+        return NULL;
+    void *resized = is_large ? resize_large(pointer, raw_bytes) : pointer;
+    if (resized != NULL)
+        check_resized(resized, old_bytes, bytes, CALL_REALLOC);
+    else
+        check_resized(pointer, old_bytes, old_bytes, CALL_NONE);
+    return resized;
+}
+
+void *checked_realloc(void *pointer, size_t bytes, enum fault *fault) {
+    bool known = false;
+    enum call made_by;
+    size_t old_bytes = 0;
+    heap_join_checks();
+    bool is_empty = check_is_empty((uintptr_t)pointer, &made_by, fault);
+    if (LIKELY(!is_empty))
+        old_bytes = check_size(pointer, &known, fault);
+    if (*fault == FAULT_NONE && !known && !is_empty)
+        old_bytes = heap_raw_usable(pointer, fault);
+    if (*fault != FAULT_NONE)
+        return NULL;
+    void *resized = known ? resize_known(pointer, old_bytes, bytes, false, fault) : NULL;
+    if (resized != NULL || *fault != FAULT_NONE)
+        return resized;
+    void *copy = checked_malloc(bytes, MIN_ALIGNMENT, CALL_REALLOC);
+    if (copy == NULL && bytes <= old_bytes) /* what shrinks can always stay */
+        return known ? resize_known(pointer, old_bytes, bytes, true, fault) : pointer;
+    if (copy == NULL)
+        return NULL;
+    memcpy(copy, pointer, old_bytes < bytes ? old_bytes : bytes);
+    *fault = checked_free(pointer, CALL_REALLOC, SIZE_NOT_TOLD);
+    return copy;
+}

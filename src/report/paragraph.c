@@ -1,0 +1,97 @@
+/* Purpose: paragraph.h. */
+#include "report/paragraph.h"
+
+#include "check/trace.h"
+#include "large/large.h"
+#include "report/modules.h"
+#include "slab/zone.h"
+
+enum { FRAMES_SHOWN = 8 };
+
+/* What the program may do with the slot: "live, 20 bytes asked for by malloc", "free". */
+static void put_state(struct text *text, uintptr_t start, bool is_free) {
+    struct check_facts facts = check_facts_of(start);
+    if (facts.state == CHECK_LIVE && !is_free)
+        text_format(text, "live, %zu bytes asked for by %s", facts.bytes,
+                    call_facts[facts.call].name);
+    else if (facts.state == CHECK_FREED)
+        text_format(text, "%s, %zu bytes had been asked for by %s",
+                    is_free ? "free" : "freed, kept back", facts.bytes,
+                    call_facts[facts.call].name);
+    else
+        text_format(text, is_free ? "free" : "live, allocated without checks");
+}
+
+static void put_neighbour(struct text *text, const struct slab *slab, size_t slot,
+                          const char *where) {
+    uintptr_t start = (uintptr_t)slab_slot_address(slab, slot);
+    text_format(text, "slabmalloc:   %s it, %p: ", where, (void *)start);
+    put_state(text, start, slab_is_free(slab, slot));
+    text_format(text, "\n");
+}
+
+static void put_slot_lines(struct text *text, const struct slab *slab, uintptr_t address) {
+    size_t slot = (address - slab->base) / slab->slot_bytes;
+    uintptr_t start = (uintptr_t)slab_slot_address(slab, slot);
+    text_format(text, "slabmalloc:   block %p, %zu bytes at offset %zu: slot %zu of %zu, class %u, "
+                      "%s slab %u at %p: ",
+                (void *)start, (size_t)slab->slot_bytes, (size_t)(address - start), slot,
+                (size_t)slab->slots, (unsigned)slab->cls,
+                slab->zone == ZONE_TINY ? "TINY" : "SMALL", slab->number,
+                (void *)zone_slab_memory(slab));
+    put_state(text, start, slab_is_free(slab, slot));
+    text_format(text, "\n");
+    if (slot > 0)
+        put_neighbour(text, slab, slot - 1, "before");
+    if (slot + 1 < slab->slots)
+        put_neighbour(text, slab, slot + 1, "behind");
+}
+
+static void put_large_line(struct text *text, uintptr_t address) {
+    uintptr_t start = 0;
+    size_t bytes = 0;
+    enum fault seen = large_examine(address, &start, &bytes);
+    if (seen == FAULT_FOREIGN)
+        return;
+    text_format(text, "slabmalloc:   block %p, LARGE, %zu bytes, at offset %zu: ", (void *)start,
+                bytes, (size_t)(address - start));
+    put_state(text, start, seen == FAULT_DOUBLE_FREE);
+    text_format(text, "\n");
+}
+
+static void put_event(struct text *text, const struct check_event *event) {
+    const char *what = event->frees                  ? "freed"
+                       : event->call == CALL_REALLOC ? "allocated or resized"
+                                                     : "allocated";
+    text_format(text, "slabmalloc:   %s by thread %u with %s, %zu bytes, called from\n", what,
+                event->thread, call_facts[event->call].name, event->bytes);
+    for (unsigned i = 0; i < event->depth && i < FRAMES_SHOWN; i++) {
+        text_format(text, "slabmalloc:     ");
+        modules_put(text, event->frames[i]);
+        text_format(text, "\n");
+    }
+}
+
+void paragraph_put_history(struct text *text, uintptr_t start) {
+    struct check_event events[CHECK_EVENTS_MAX];
+    size_t count = check_history(start, events, CHECK_EVENTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        put_event(text, &events[i]);
+}
+
+void paragraph_put(struct text *text, enum call call, uintptr_t address, uint32_t thread) {
+    const struct slab *slab = zone_find(address);
+    uintptr_t start = check_block_start(address);
+    if (slab == NULL && start != 0)
+        put_large_line(text, address);
+    else if (start != 0)
+        put_slot_lines(text, slab, address);
+    thread = thread != 0 ? thread : trace_thread();
+    if (call == CALL_NONE)
+        text_format(text, "slabmalloc:   by thread %u\n", thread);
+    else
+        text_format(text, "slabmalloc:   %s was called by thread %u\n", call_facts[call].name,
+                    thread);
+    if (start != 0)
+        paragraph_put_history(text, start);
+}

@@ -1,0 +1,18 @@
+/* Purpose: what else a diagnosis says when checks are on: the block, its neighbours, the thread,
+ *          who allocated and freed it.
+ * Owns:    nothing.
+ * Locking: takes no lock, allocates nothing. */
+#ifndef SLM_REPORT_PARAGRAPH_H
+#define SLM_REPORT_PARAGRAPH_H
+
+#include "base/format.h"
+#include "check/check.h"
+
+/* Appends the lines for the block that `address` lies in; each begins with "slabmalloc:   ".
+ * `thread` 0: the calling one; CALL_NONE: it did so by an access, not by a call. */
+COLD void paragraph_put(struct text *text, enum call call, uintptr_t address, uint32_t thread);
+
+/* Appends lines with the last calls about the block that starts at `start`. */
+COLD void paragraph_put_history(struct text *text, uintptr_t start);
+
+#endif
