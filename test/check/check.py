@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""Protects what the debugging options find, and the words in which they tell it: each case runs
+check_child with options, and compares the signal or exit code and, by regular expressions, what was
+written. A fault without the option that finds it goes unnoticed: so the case can fail.
+
+    check.py CHILD GROUP
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+ALL = "canary=on,junk=on,quarantine=1M,check_kinds=on,history=on,random=on"
+SIZES = {"TINY": 90, "SMALL": 5000, "LARGE": 300000}
+ABORT = -signal.SIGABRT
+
+
+def place(zone):
+    return "a LARGE block" if zone == "LARGE" else rf"slot \d+ \(\d+ bytes\) of {zone} slab \d+"
+
+
+def overflow(call, offset, count, byte):
+    return (lambda size, zone: [
+        rf"\Aslabmalloc: overflow: {call}\(0x[0-9a-f]+\): {count} bytes from offset "
+        rf"{offset(size)} on, behind the \d+ asked for, were overwritten in {place(zone)}, "
+        rf"the first with 0x{byte}\n",
+        # A LARGE block that realloc has moved is not there any more.
+        *([] if (call, zone) == ("realloc", "LARGE") else [r"\nslabmalloc:   block 0x[0-9a-f]+, "]),
+        rf"\nslabmalloc:   {call} was called by thread \d+\n"])
+
+
+def write_after(offset, byte):
+    return (lambda size, zone: [
+        rf"\Aslabmalloc: write after free: found by (malloc|free): 1 bytes from offset "
+        rf"{offset(size)} on were overwritten in 0x[0-9a-f]+, freed, {place(zone)}, the first with "
+        rf"0x{byte}\n"])
+
+
+def freed(verdict, call):
+    def patterns(_, zone):
+        where = "the LARGE block there" if zone == "LARGE" else place(zone)
+        return [rf"\Aslabmalloc: {verdict}: {call}\(0x[0-9a-f]+\): {where} is already free\n",
+                r"(freed, kept back, \d+ bytes had been asked for by malloc|: free)\n"]
+    return patterns
+
+
+def mismatch(by, made_by):
+    return (lambda size, zone: [
+        rf"\Aslabmalloc: mismatched free: {re.escape(by)}\(0x[0-9a-f]+\): allocated by "
+        rf"{re.escape(made_by)}: {place(zone)}\n"])
+
+
+def wrong_size(by, told, made_by):
+    return (lambda size, zone: [
+        rf"\Aslabmalloc: wrong size: {re.escape(by)}\(0x[0-9a-f]+, {told(size)}\): {size} bytes "
+        rf"were asked for, by {re.escape(made_by)}: {place(zone)}\n"])
+
+
+def at(n):
+    return lambda size: size + n
+
+
+# scene: (options that find it, expectation)
+FAULTS = {
+    "overflow_free": (["canary=on"], overflow("free", at(0), 1, "62")),
+    "overflow_zero": (["canary=on"], overflow("free", at(0), 1, "0")),
+    "overflow_far": (["canary=on"], overflow("free", at(0), 5, "42")),
+    "overflow_realloc": (["canary=on"], overflow("realloc", at(2), 1, "66")),
+    "overflow_calloc": (["canary=on"], overflow("free", at(0), 1, "44")),
+    "overflow_resized": (["canary=on"], overflow("free", lambda n: n + n // 8, 1, "6a")),
+    "overflow_aligned": (["canary=on"], overflow("free", at(0), 1, "46")),
+    "write_after_free": (["quarantine=1M", "quarantine=1M,zero_on_free=on"],
+                         write_after(lambda n: 8, "78")),
+    "write_after_free_at_end": (["quarantine=1M"], write_after(at(-1), "79")),
+    "double_free": (["quarantine=1M"], freed("double free", "free")),
+    "double_free_late": (["quarantine=16M"], freed("double free", "free")),
+    "double_free_by_threads": (["quarantine=1M"], freed("double free", "free")),
+    "realloc_freed": (["quarantine=1M"], freed("use after free", "realloc")),
+    "use_size_freed": (["quarantine=1M"], freed("use after free", "malloc_usable_size")),
+    "new_free": (["check_kinds=on"], mismatch("free", "operator new")),
+    "malloc_delete": (["check_kinds=on"], mismatch("operator delete", "malloc")),
+    "new_delete_array": (["check_kinds=on"], mismatch("operator delete[]", "operator new")),
+    "new_array_delete": (["check_kinds=on"], mismatch("operator delete", "operator new[]")),
+    "new_array_free": (["check_kinds=on"], mismatch("free", "operator new[]")),
+    "new_realloc": (["check_kinds=on"], mismatch("realloc", "operator new")),
+    "delete_wrong_size": (["check_kinds=on"],
+                          wrong_size("operator delete", at(-1), "operator new")),
+    "delete_array_wrong_size": (["check_kinds=on"],
+                                wrong_size("operator delete[]", at(8), "operator new[]")),
+    "free_wrong_size": (["check_kinds=on"], wrong_size("free_sized", at(1), "malloc")),
+}
+# Of these, what nothing finds without its option. (Double frees are found anyway, if no slot was
+# used again; a write into a LARGE block that was unmapped faults.)
+UNNOTICED = [s for s in FAULTS if "double" not in s and s not in ("realloc_freed",
+                                                                  "use_size_freed")]
+
+
+class Run:
+    def __init__(self, child):
+        self.child, self.count, self.failures = child, 0, 0
+
+    def __call__(self, options, *arguments):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SLABMALLOC")}
+        environment["SLABMALLOC_OPTIONS"] = options
+        return subprocess.run([self.child, *map(str, arguments)], env=environment,
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    def expect(self, options, arguments, status, out, err, absent=()):
+        """`out`, `err`: patterns to be found; an empty list: nothing is written."""
+        self.count += 1
+        done = self(options, *arguments)
+        wrong = [] if done.returncode == status else [f"status {done.returncode}, not {status}"]
+        for name, text, patterns in (("stdout", done.stdout, out), ("stderr", done.stderr, err)):
+            if patterns == [] and text:
+                wrong.append(f"{name} is not empty")
+            wrong += [f"{name} lacks {p}" for p in patterns or [] if not re.search(p, text)]
+        wrong += [f"stderr has {p}" for p in absent if re.search(p, done.stderr)]
+        if wrong:
+            self.failures += 1
+            print(f"{options} {arguments}: {'; '.join(wrong)}\n{done.stdout}{done.stderr}")
+
+
+def run_faults(run):
+    for scene, (finders, expectation) in FAULTS.items():
+        for zone, size in SIZES.items():
+            for options in finders + [ALL]:
+                run.expect(options, (scene, size), ABORT, None, expectation(size, zone))
+    run.expect("canary=on", ("overflow_exact",), ABORT, None,
+               [r"behind the 64 asked for, .* the first with 0x6e\n"])
+    run.expect(ALL, ("interior",), ABORT, None,
+               [r"\Aslabmalloc: invalid free: free\(0x[0-9a-f]+\): 16 bytes inside slot \d+ ",
+                r": live, 90 bytes asked for by malloc\n", r"\nslabmalloc:   be(hind|fore) it, 0x"])
+
+
+def run_unnoticed(run):
+    for scene in UNNOTICED:
+        run.expect("history=on", (scene, SIZES["TINY"]), 0, None, [])
+
+
+def run_report(run):
+    """With on_error=report the block is freed, and the program goes on; ignore is silent."""
+    for scene in UNNOTICED:
+        _, expectation = FAULTS[scene]
+        run.expect(ALL + ",on_error=report", (scene, 90), 0, None, expectation(90, "TINY"),
+                   [r"(?s)slabmalloc: \w.*\nslabmalloc: \w"])
+        run.expect(ALL + ",on_error=ignore", (scene, 90), 0, None, [])
+
+
+def run_right(run):
+    for options in (ALL, "canary=on", "junk=on", "zero_on_free=on", "quarantine=64K",
+                    "check_kinds=on", "history=on", "random=on", "quarantine=16M"):
+        for size in SIZES.values():
+            run.expect(options, ("right", size), 0, [r"right\n\Z"], [])
+            run.expect(options, ("usable", size), 0, [r"1\n1\n\Z"], [])
+        run.expect(options, ("threads",), 0, [r"whole 1\n\Z"], [])
+    for zone, size in SIZES.items():
+        run.expect("junk=on,quarantine=1M", ("contents", size), 0,
+                   ["new 1\nkept 1 grown 1\nfreed 1 zeroed 0\ncalloc 1\n"], [])
+        run.expect("zero_on_free=on,quarantine=1M", ("contents", size), 0,
+                   ["new 0\nkept 1 grown 0\nfreed 0 zeroed 1\ncalloc 1\n"], [])
+        if zone != "LARGE":
+            run.expect("quarantine=1M", ("reuse", size), 0, [r"reused 0\n"], [])
+            run.expect("canary=on", ("reuse", size), 0, [r"reused 100\n"], [])
+    run.expect("canary=off", ("order",), 0, ["in order"], [])
+    run.expect("random=on", ("order",), 0, ["at random"], [])
+
+
+def run_history(run):
+    out = [r"moved 1\nfree 1 (?P<n>\d+) own 1 deep 1\nrealloc 0 (?P=n) own 1 deep 1\n"]
+    run.expect("history=on", ("history", 28), 0, [*out, r"foreign 0\n"], [])
+    run.expect("canary=on", ("history", 28), 0, [r"moved 1\nforeign 0\n"], [])
+    run.expect("history=on,quarantine=1M", ("double_free",), ABORT, None,
+               [r"\nslabmalloc:   freed by thread \d+ with free, 90 bytes, called from\n"
+                r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n",
+                r"\nslabmalloc:   allocated by thread \d+ with malloc, 90 bytes, called from\n"
+                r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n"])
+    run.expect("quarantine=1M", ("double_free",), ABORT, None, [r"already free\n"],
+               [r"allocated by"])
+
+
+def run_leaks(run):
+    report = [r"\Aslabmalloc: leaks: 914 bytes in 12 blocks still live at exit, from 3 places "
+              r"\(and [1-9]\d* bytes in [1-9]\d* that are the C library's own\)\n",
+              r"\nslabmalloc:   10 blocks of 90 bytes, allocated with malloc, called from\n"
+              r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n",
+              r"\nslabmalloc:   1 block of 7 bytes, allocated with malloc, called from\n",
+              r"slabmalloc:     0x[0-9a-f]+ \(libc[^)]*\+0x[0-9a-f]+\)\n"]
+    run.expect("leaks=exit", ("leaks",), 0, ["done"], report)
+    run.expect(ALL + ",leaks=exit", ("leaks",), 0, ["done"], report)
+    run.expect("leaks=exit,leaks_exit_code=23", ("leaks",), 23, ["done"], report)
+    run.expect("leaks=exit,leaks_exit_code=23", ("no_leaks",), 0, ["done"], [])
+    run.expect("leaks=exit", ("leaks", 300000), 0, ["done"],
+               [r"\nslabmalloc:   10 blocks of 300000 bytes, "])
+    run.expect("canary=on,leaks=none", ("leaks",), 0, ["done"], [])
+
+
+def run_guards(run):
+    segv = -signal.SIGSEGV
+    guard = "guard=on,quarantine=16M,explain_faults=on,check_kinds=on"
+    fault = r"\Aslabmalloc: fault: access to 0x[0-9a-f]+, "
+    block = r"\nslabmalloc:   block 0x[0-9a-f]+, LARGE, "
+    for options in (guard, guard + ",canary=on,junk=on,history=on"):
+        run.expect(options, ("guard_write", 300000), segv, None,
+                   [fault + r"\d+ bytes behind the 300000 asked for of the LARGE block at 0x",
+                    block])
+        run.expect(options, ("guard_read_freed", 300000), segv, None,
+                   [fault + "77 bytes inside a LARGE block at 0x[0-9a-f]+, freed, of which 300000 "
+                    r"bytes had been asked for\n", block])
+        run.expect(options, ("empty_read",), segv, None,
+                   [fault + r"in a block of 0 bytes, which is live, allocated by malloc\n"])
+        run.expect(options, ("empty_twice",), ABORT, None,
+                   [r"\Aslabmalloc: double free: free\(0x[0-9a-f]+\): the block of 0 bytes there "
+                    r"is already free\n"])
+        run.expect(options, ("empty_mismatch",), ABORT, None,
+                   [r"\Aslabmalloc: mismatched free: operator delete\(0x[0-9a-f]+\): allocated by "
+                    r"malloc: a block of 0 bytes\n"])
+        run.expect(options, ("empty_interior",), ABORT, None,
+                   [r"\Aslabmalloc: invalid free: free\(0x[0-9a-f]+\): 3 bytes behind the start "
+                    r"of a block of 0 bytes\n"])
+        run.expect(options, ("empty_right",), 0, [r"\A1 0\nright\n\Z"], [])
+        run.expect(options, ("null_read",), segv, None, [])
+        for size in SIZES.values():
+            run.expect(options, ("right", size), 0, [r"right\n\Z"], [])
+            run.expect(options, ("usable", size), 0, [r"1\n1\n\Z"], [])
+        run.expect(options, ("threads",), 0, [r"whole 1\n\Z"], [])
+    run.expect("guard=on,quarantine=16M", ("guard_many",), 0, [r"whole 1\n\Z"], [])
+    # Silent without explain_faults; without guards, there is nothing to fault.
+    run.expect("guard=on", ("guard_write", 300000), segv, None, [])
+    run.expect("guard=on", ("empty_read",), segv, None, [])
+    run.expect("explain_faults=on", ("empty_read",), 0, None, [])
+    run.expect("quarantine=1M", ("guard_read_freed", 300000), 0, ["-33\n"], [])
+
+
+def main(child, group):
+    run = Run(child)
+    globals()[f"run_{group}"](run)
+    print(f"{group}: {run.count} runs, {run.failures} wrong")
+    return 1 if run.failures or run.count == 0 else 0
+
+
+sys.exit(main(*sys.argv[1:]))
