@@ -36,6 +36,12 @@ static char *take(size_t bytes, size_t alignment) {
 
 static void drop(void *block) { EXPECT_EQ(large_free(block), FAULT_NONE); }
 
+/* In torture some mappings are not taken back at the first attempt. */
+static void purge_all(void) {
+    for (int attempts = SLM_TORTURE ? 10 : 1; attempts > 0; attempts--)
+        large_purge();
+}
+
 Test(large, a_block_has_whole_pages, .init = quiet_os) {
     for (size_t bytes = 0; bytes <= 2 * MIB; bytes = bytes * 2 + 1) {
         char *block = take(bytes, 16);
@@ -67,7 +73,7 @@ Test(large, alignments_up_to_1_gib, .init = quiet_os) {
         drop(one);
         drop(other);
     }
-    large_purge();
+    purge_all();
     EXPECT_EQ(stats().cached_bytes, 0);
 }
 
@@ -186,7 +192,7 @@ Test(large, what_is_freed_wrongly_is_told_and_nothing_is_done, .init = quiet_os)
     EXPECT_EQ(large_usable(block), 0);
     EXPECT_EQ(large_free(block),
               SLM_TORTURE && stats().cached_count == 0 ? FAULT_FOREIGN : FAULT_DOUBLE_FREE);
-    large_purge();
+    purge_all();
     EXPECT_EQ(large_free(block), FAULT_FOREIGN);
     EXPECT_EQ(stats().frees, 1);
 }
@@ -238,7 +244,7 @@ Test(large, a_shrunk_block_gives_its_tail_back, .init = quiet_os) {
     EXPECT_EQ(large_usable(block), MIB);
     EXPECT_EQ(stats().live_bytes, MIB);
     EXPECT_EQ(stats().cached_bytes, 15 * MIB);
-    large_purge();
+    purge_all();
     unsigned char vector;
     EXPECT(mincore(block + MIB, os_page_bytes, &vector) != 0);
     EXPECT(reads_as(block, 6, MIB));
@@ -330,9 +336,7 @@ Test(large, counts_add_up, .init = quiet_os) {
     EXPECT_EQ(now.live_bytes, 30 * MIB);
     EXPECT_EQ(now.frees, 5);
     EXPECT_EQ(now.peak_bytes, 55 * MIB);
-    /* In torture some mappings are not taken back at the first attempt. */
-    for (int attempts = SLM_TORTURE ? 10 : 1; attempts > 0; attempts--)
-        large_purge();
+    purge_all();
     now = stats();
     EXPECT_EQ(now.cached_bytes, 0);
     EXPECT_EQ(now.cached_count, 0);
