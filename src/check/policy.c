@@ -1,5 +1,6 @@
 /* Purpose: what the options ask for; the seed of what is random.
  * Owns:    the policy, the lock. */
+#include <string.h>
 #include <sys/auxv.h>
 
 #include "check/check.h"
@@ -17,12 +18,12 @@ struct lock *check_lock(void) { return &lock; }
 
 /* The kernel's 16 random bytes for each process: no system call, which a sandbox may forbid. */
 static void seed(void) {
-    const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
-    random_state = (uintptr_t)&random_state ^ os_clock_ms();
-    if (random != NULL) {
-        random_state ^= random[0];
-        check_policy.secret = random[1];
-    }
+    const void *random = (const void *)getauxval(AT_RANDOM); /* aligned to nothing */
+    uint64_t words[2] = {0};
+    if (random != NULL)
+        memcpy(words, random, sizeof words);
+    random_state = words[0] ^ (uintptr_t)&random_state ^ os_clock_ms();
+    check_policy.secret = words[1];
     check_policy.secret ^= check_random();
 }
 

@@ -208,6 +208,10 @@ Test(large, resizing_keeps_the_contents_up_and_down, .init = quiet_os) {
         size_t to = 200000 + random_below(&seed, i % 50 == 0 ? 64 * MIB : 3 * MIB);
         size_t kept = to < bytes ? to : bytes;
         char *resized = large_resize(block, to);
+        if (SLM_TORTURE && resized == NULL) { /* refused: it is as it was */
+            EXPECT_AT(large_usable(block) >= bytes && reads_as(block, 5, bytes), i);
+            continue;
+        }
         EXPECT_AT(resized != NULL, i);
         EXPECT_AT(large_usable(resized) == round_up(to, os_page_bytes), i);
         EXPECT_AT(resized == block || large_usable(block) == 0, i);
