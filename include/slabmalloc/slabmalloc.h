@@ -4,8 +4,8 @@
  * was built with -DSLABMALLOC_OVERRIDE=OFF; a block from either name may be given to the other.
  *
  * All of them may be called from any thread, before main and after it, and in a child after
- * fork(); but for slm_show_alloc_mem and slm_memory_breakdown, none may be called from a signal
- * handler that interrupted one of them. Sizes and alignments are in bytes. A function that fails
+ * fork(). From a signal handler that interrupted one of them may be called: slm_show_alloc_mem,
+ * slm_memory_breakdown, slm_stats_get, slm_stats_print, slm_option_get, slm_set_error_handler. Sizes and alignments are in bytes. A function that fails
  * returns NULL with errno set, and changes nothing; one that succeeds leaves errno as it was. A
  * pointer that is not a live block of the heap (freed before, inside a block, never allocated) is
  * told on standard error, and the process aborts. With the option on_error=report it goes on, with
@@ -145,8 +145,8 @@ struct slm_stats {
     struct slm_class_stats classes[SLM_CLASS_COUNT];
 };
 
-/* Fills `*stats`. Takes no lock that a thread could wait for long; with other threads allocating
- * meanwhile the figures are a moving picture. */
+/* Fills `*stats`. Takes no lock; with other threads allocating meanwhile the figures are a moving
+ * picture. */
 SLM_API void slm_stats_get(struct slm_stats *stats);
 
 /* Verifies every invariant of the heap's own structures: bitmaps against their summaries, lists,
@@ -183,8 +183,7 @@ SLM_API size_t slm_history(const void *pointer, struct slm_event *events, size_t
 enum slm_stats_format { SLM_STATS_TEXT, SLM_STATS_JSON };
 
 /* Prints slm_stats_get's and slm_memory_breakdown's figures, as tables for people or as JSON for
- * programs; docs/statistics.md has each field. EINVAL: no such format. Not to be called from a
- * signal handler. */
+ * programs; docs/statistics.md has each field. EINVAL: no such format. */
 SLM_API bool slm_stats_print(int fd, enum slm_stats_format format);
 
 /* A part of the heap's memory. */
@@ -262,6 +261,62 @@ SLM_API bool slm_show_alloc_mem_ex(int fd, const struct slm_show_options *option
  * names that have no prefix. */
 void show_alloc_mem(void);
 void show_alloc_mem_ex(void);
+
+/* --- options and faults ----------------------------------------------------------------------- */
+
+/* What can be chosen at run time: docs/options.md has the table; SLABMALLOC_OPTIONS=help prints it.
+ *
+ * A program may define this, with values to begin with ("name=value,name=value"); the environment
+ * overrides them. It is read before the program's constructors run, so it has to be initialised
+ * with a constant. In an executable that is not linked with the library (LD_PRELOAD), it has to be
+ * exported (-rdynamic, or a dynamic list). Undefined elsewhere: not to be read. */
+SLM_API extern const char *slabmalloc_options;
+
+/* Writes an option's value, as text that slm_option_set and SLABMALLOC_OPTIONS take, and its NUL to
+ * `buffer`. False, and nothing is written: ENOENT: no option `name`; ERANGE: the text needs more
+ * than `bytes` (64 are enough for all). */
+SLM_API bool slm_option_get(const char *name, char *buffer, size_t bytes);
+
+/* Changes an option, for all threads, from now on. False, and nothing changes: ENOENT: no option
+ * `name`; EINVAL: no value of it; EPERM: it is fixed when the process starts. */
+SLM_API bool slm_option_set(const char *name, const char *value);
+
+enum slm_error_kind {
+    SLM_ERROR_DOUBLE_FREE = 1,  /* a free of a block that is free already */
+    SLM_ERROR_USE_AFTER_FREE,   /* another call (realloc, malloc_usable_size) with such a block */
+    SLM_ERROR_INTERIOR_POINTER, /* inside a block or a slot, not at its start */
+    SLM_ERROR_INVALID_POINTER,  /* no block was ever allocated there */
+    /* Found with options that check for it (docs/debugging.md), perhaps by a later call: */
+    SLM_ERROR_OVERFLOW,         /* bytes behind the size asked for were written */
+    SLM_ERROR_WRITE_AFTER_FREE, /* bytes of a freed block were written */
+    SLM_ERROR_MISMATCHED_FREE,  /* new undone by free, malloc by delete, ... */
+    SLM_ERROR_WRONG_SIZE,       /* a free told another size than was asked for */
+};
+
+/* A fault of the program. More kinds may be added. */
+struct slm_error {
+    enum slm_error_kind kind;
+    const void *pointer; /* what the program gave back, or the start of the damaged block */
+    const char *call;    /* the function that found it: "free", "realloc", "operator delete", ... */
+    const char *line;    /* what is printed about it, without the end of the (last) line */
+};
+
+struct slm_error_handler {
+    void (*handle)(const struct slm_error *error, void *context);
+    void *context;
+};
+
+/* Has `handler->handle` called for every fault that is found, before the option on_error decides
+ * what becomes of the process; with on_error=ignore, too. NULL: nobody is told. Returns the handler
+ * before, or NULL. `*handler` has to last as long as any thread may be in it.
+ *
+ * It runs in the thread that made the bad call, which has not changed the heap, with no lock of the
+ * library held: it may allocate and free, take locks, print, unwind the stack for a trace, end the
+ * process; several threads may be in it at once. It must not leave by longjmp or an exception. A
+ * fault of its own is not given to it, but told as the option says. errno is kept. `*error` and its
+ * line are gone when it returns. */
+SLM_API const struct slm_error_handler *
+slm_set_error_handler(const struct slm_error_handler *handler);
 
 #ifdef __cplusplus
 }

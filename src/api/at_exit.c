@@ -1,9 +1,7 @@
 /* Purpose: what happens before main and after it: options are read, a report is printed.
  * Owns:    nothing. The allocator works without either having run (field case A5). */
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "api/malloc.h"
@@ -11,51 +9,50 @@
 #include "core/options.h"
 #include "heap/heap.h"
 #include "report/explain.h"
+#include "report/help.h"
 #include "report/leaks.h"
+#include "report/summary.h"
 #include "slabmalloc/slabmalloc.h"
 
 const char at_exit_anchor = 0;
 
-enum { HELP_BYTES = 4096, REPORT_FD_MIN = 100 };
+enum { COMPLAINTS_BYTES = 4096 };
 
-/* Standard error as it was at the start: many programs close theirs in an atexit handler, which
- * runs before any destructor. */
-static int report_fd = 2;
-
-static void keep_stderr(void) {
-    int fd = fcntl(2, F_DUPFD_CLOEXEC, REPORT_FD_MIN);
-    if (fd >= 0)
-        report_fd = fd;
-}
+/* The program's, if it defines one. */
+extern const char *slabmalloc_options __attribute__((weak));
 
 /* The first constructor of all, if possible: what counts is the order among fork handlers. */
 static __attribute__((constructor(101))) void set_up(void) { heap_set_up(); }
 
-static __attribute__((constructor)) void read_options(void) {
-    const char *options = secure_getenv("SLABMALLOC_OPTIONS");
-    TEXT(text, HELP_BYTES);
-    if (options == NULL)
+/* Who started a program with more rights than his own has no say in it (as secure_getenv). */
+static bool may_use_environment(void) { return environ != NULL && getauxval(AT_SECURE) == 0; }
+
+static void read_options(void) {
+    const char *program = &slabmalloc_options != NULL ? slabmalloc_options : NULL;
+    struct out out;
+    TEXT(complaints, COMPLAINTS_BYTES);
+    bool help = options_read(program, may_use_environment() ? environ : NULL, &complaints);
+    summary_set_up(&complaints);
+    text_write(&complaints, 2);
+    if (!help)
         return;
-    if (strcmp(options, "help") == 0)
-        options_help(&text);
-    else
-        options_parse(options, &text);
-    text_write(&text, 2);
+    out_to_descriptor(&out, 2);
+    help_print(&out);
+    out_end(&out);
+}
+
+static __attribute__((constructor)) void start(void) {
+    read_options();
     heap_start_checks();
     if (option_get(OPTION_explain_faults) != 0)
         explain_faults_start();
-    if (option_get(OPTION_stats) == STATS_EXIT || option_get(OPTION_leaks) == LEAKS_EXIT)
-        keep_stderr();
 }
 
-static const int leaks_exit_codes[] = {0, 1, 23, 99};
-
 static __attribute__((destructor)) void report(void) {
-    if (option_get(OPTION_stats) == STATS_EXIT)
-        slm_stats_print(report_fd, SLM_STATS_TEXT);
-    if (option_get(OPTION_leaks) != LEAKS_EXIT || !leaks_report(report_fd))
+    summary_at_exit();
+    if (option_get(OPTION_leaks) != LEAKS_EXIT || !leaks_report(summary_descriptor()))
         return;
-    int code = leaks_exit_codes[option_get(OPTION_leaks_exit_code)];
+    int code = (int)option_get(OPTION_leaks_exit_code);
     if (code != 0) {
         fflush(NULL); /* what exit would do, but for destructors still to come */
         _exit(code);

@@ -30,30 +30,15 @@ bool slm_memory_breakdown(struct slm_breakdown *breakdown) {
     return succeeded(breakdown_collect(breakdown));
 }
 
-/* What all reports of statistics show, taken at one time. */
-struct figures {
-    struct slm_stats stats;
-    struct slm_breakdown breakdown;
-    bool knows_resident;
-};
-
-static void take_figures(struct figures *figures) {
-    stats_collect(&figures->stats);
-    figures->knows_resident = breakdown_collect(&figures->breakdown) == 0;
-}
-
 bool slm_stats_print(int fd, enum slm_stats_format format) {
     struct figures figures;
     struct out out;
-    struct emitter emitter;
     if (format != SLM_STATS_TEXT && format != SLM_STATS_JSON)
         return succeeded(EINVAL);
-    take_figures(&figures);
+    figures_take(&figures);
     out_to_descriptor(&out, fd);
-    emit_begin(&emitter, &out, format == SLM_STATS_JSON ? EMIT_JSON : EMIT_TEXT);
-    stats_emit(&emitter, &figures.stats, &figures.breakdown, figures.knows_resident);
-    emit_end(&emitter);
-    return succeeded(out_end(&out));
+    return succeeded(
+        figures_print(&figures, &out, format == SLM_STATS_JSON ? EMIT_JSON : EMIT_TEXT));
 }
 
 bool slm_show_alloc_mem_ex(int fd, const struct slm_show_options *options) {
@@ -206,7 +191,7 @@ int slm_malloc_info(int options, FILE *stream) {
     struct emitter emitter;
     if (options != 0)
         return EINVAL;
-    take_figures(&figures);
+    figures_take(&figures);
     out_to_sink(&out, to_stream, stream);
     emit_begin(&emitter, &out, EMIT_XML);
     out_format(&out, "<malloc version=\"1\">\n");

@@ -36,14 +36,12 @@ uint64_t check_random(void) {
     return x ^ x >> 31;
 }
 
-static const size_t quarantine_sizes[] = {0, 64 << 10, 1 << 20, 16 << 20, 256 << 20};
-
 bool check_start(void) {
     struct check_policy *policy = &check_policy;
     bool junk = option_get(OPTION_junk) != 0;
     bool zero = option_get(OPTION_zero_on_free) != 0;
     policy->canary = option_get(OPTION_canary) != 0;
-    policy->quarantine_bytes = quarantine_sizes[option_get(OPTION_quarantine)];
+    policy->quarantine_bytes = option_get(OPTION_quarantine);
     policy->kinds = option_get(OPTION_check_kinds) != 0;
     policy->history = option_get(OPTION_history) != 0 || option_get(OPTION_leaks) == LEAKS_EXIT;
     policy->random = option_get(OPTION_random) != 0;

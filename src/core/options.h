@@ -1,49 +1,93 @@
-/* Purpose: what can be chosen at run time, in one table: enum, parser and help come from it.
+/* Purpose: what can be chosen at run time: the values, where they came from, how they are read.
+ *          options_table.h has the table.
  * Owns:    the values.
- * Locking: parsed once, before main, by one thread; read by anybody afterwards.
+ * Locking: none. Read once, before main, by one thread; those that are OPTION_LIVE may change at any
+ *          time. A value is one word, read by a plain load.
  *
- * SLABMALLOC_OPTIONS="name=value,name=value" is read by a constructor, when the environment is sure
- * to be there. Until then, and without it, the defaults hold: nothing depends on having been read.
- */
+ * Sources, each of which overrides those before it:
+ *   the default, the preset's row, the program's own `slabmalloc_options`, SLABMALLOC_OPTIONS,
+ *   SLABMALLOC_<NAME>, slm_option_set.
+ * Whichever source names the preset, its row is applied before any single value.
+ *
+ * They are read by a constructor, when the environment is sure to be there. Until then, and without
+ * it, the defaults hold: nothing depends on having been read. */
 #ifndef SLM_CORE_OPTIONS_H
 #define SLM_CORE_OPTIONS_H
 
-#include "base/format.h"
-
-/* X(name, default, "values", "help"): a value is the index of its word in the list of values. */
-#define SLM_OPTIONS(X)                                                                            \
-    X(on_error, 0, "abort|report|ignore", "what happens after a bad free or a like fault")        \
-    X(stats, 0, "none|exit", "print what the heap did to standard error when the process exits")  \
-    X(canary, 0, "off|on", "check that no byte behind the size asked for has been written")       \
-    X(junk, 0, "off|on", "fill blocks with junk when they are allocated and when they are freed") \
-    X(zero_on_free, 0, "off|on", "fill blocks with zero when they are freed")                     \
-    X(quarantine, 0, "0|64K|1M|16M|256M", "bytes of freed blocks that are kept back from reuse")  \
-    X(check_kinds, 0, "off|on", "check that new is undone by delete, and the sizes told to them") \
-    X(history, 0, "off|on", "record who allocated and freed each block, with call stacks")        \
-    X(leaks, 0, "none|exit", "list the blocks that still live when the process exits")            \
-    X(leaks_exit_code, 0, "0|1|23|99", "exit with this code if there are any, unless it is 0")    \
-    X(random, 0, "off|on", "hand out a random free slot of a slab, not the lowest")               \
-    X(guard, 0, "off|on", "a guard page behind each LARGE block; freed ones and empty ones fault") \
-    X(explain_faults, 0, "off|on", "say what is where, when an access to the heap faults")
+#include "base/atomic.h"
+#include "core/options_table.h"
 
 enum option {
-#define X(name, initial, values, help) OPTION_##name,
+#define X(name, initial, when, range, help) OPTION_##name,
     SLM_OPTIONS(X)
 #undef X
         OPTION_COUNT
+};
+
+enum preset {
+#define X(name, row, purpose) PRESET_##name,
+    SLM_PRESETS(X)
+#undef X
+        PRESET_COUNT
 };
 
 enum { ON_ERROR_ABORT, ON_ERROR_REPORT, ON_ERROR_IGNORE };
 enum { STATS_NONE, STATS_EXIT };
 enum { LEAKS_NONE, LEAKS_EXIT };
 
-unsigned option_get(enum option option);
+enum option_when { OPTION_FIXED, OPTION_LIVE };
 
-/* Sets options from "name=value,..."; what is wrong with it is appended to `complaints`, a line
- * each, and ignored. */
-void options_parse(const char *string, struct text *complaints);
+enum option_source {
+    OPTION_FROM_DEFAULT,
+    OPTION_FROM_PRESET,
+    OPTION_FROM_PROGRAM,     /* slabmalloc_options */
+    OPTION_FROM_ENVIRONMENT, /* SLABMALLOC_OPTIONS */
+    OPTION_FROM_VARIABLE,    /* SLABMALLOC_<NAME> */
+    OPTION_FROM_CALL,        /* slm_option_set */
+};
 
-/* The table, a line each. */
-void options_help(struct text *text);
+struct option_entry {
+    const char *name;
+    uint64_t initial;
+    enum option_when when;
+    struct option_range range;
+    const char *help;
+};
+
+struct preset_entry {
+    const char *name, *row, *purpose;
+};
+
+extern const struct option_entry option_table[OPTION_COUNT] HIDDEN;
+extern const struct preset_entry preset_table[PRESET_COUNT] HIDDEN;
+extern uint64_t option_values[OPTION_COUNT] HIDDEN;
+
+static inline uint64_t option_get(enum option option) {
+    return load_relaxed(&option_values[option]);
+}
+
+enum option_source option_source(enum option option);
+
+/* The option of that name; OPTION_COUNT if there is none. */
+enum option option_find(struct word name);
+
+/* Sets an option by name. 0, or ENOENT: no such option; EINVAL: no such value; EPERM: OPTION_FIXED.
+ */
+int option_change(const char *name, const char *value, enum option *changed);
+
+/* Reads the program's string and the environment, a NULL-terminated list of "NAME=value"; either
+ * may be NULL. What is wrong in them is appended to `complaints`, a line each, and ignored. True:
+ * SLABMALLOC_OPTIONS asks for help too. */
+bool options_read(const char *program, char *const *environment, struct text *complaints);
+
+/* The same for one string "name=value,...", as SLABMALLOC_OPTIONS has it. */
+bool options_parse(const char *string, struct text *complaints);
+
+/* What was empty for that long goes back to the system: the time before which, given the present
+ * time, both in milliseconds (os_clock_ms). */
+static inline uint64_t option_purge_before(uint64_t now_ms) {
+    uint64_t delay = option_get(OPTION_purge_delay);
+    return delay <= now_ms ? now_ms - delay + 1 : 0;
+}
 
 #endif

@@ -58,10 +58,9 @@
 #define COMMIT_MAX_BYTES ((size_t)64 << 20)
 #define COMMIT_METADATA_BYTES ((size_t)256 << 10)
 
-/* LARGE: freed mappings kept for reuse, in bytes and in time. */
+/* LARGE: freed mappings kept for reuse (default of the option large_cache). */
 #define LARGE_CACHE_MIN_BYTES ((size_t)64 << 20)
 #define LARGE_CACHE_LIVE_PART 1 /* or this part of the live bytes, if that is more */
-#define LARGE_CACHE_MS (SLM_TORTURE ? 0u : 1000u)
 /* A cached mapping of at least this part of a request is lengthened rather than another one
  * made. */
 #define LARGE_LENGTHEN_PART 2
@@ -72,8 +71,9 @@
 /* Room left behind a block that realloc had to grow: 1/8 of it, not touched until used. */
 #define LARGE_GROWTH_PART 8
 
-/* Empty slabs keep their memory this long before it is given back. */
-#define EMPTY_SLAB_MS (SLM_TORTURE ? 0u : 1000u)
+/* Empty slabs and cached mappings keep their memory this long before it is given back (default of
+ * the option purge_delay). */
+#define PURGE_DELAY_MS (SLM_TORTURE ? 0u : 1000u)
 
 /* While the other zone grows, a zone keeps so much memory of empty slabs, and this part of what it
  * has in use. */

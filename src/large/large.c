@@ -3,7 +3,7 @@
 #include "large/large.h"
 
 #include "base/bits.h"
-#include "core/params.h"
+#include "core/options.h"
 #include "large/extent.h"
 #include "large/pagemap.h"
 
@@ -37,7 +37,8 @@ static void count_live(struct extent *extent, bool born) {
 
 static size_t cache_limit(void) {
     size_t part = large.stats.live_bytes / LARGE_CACHE_LIVE_PART;
-    return part > LARGE_CACHE_MIN_BYTES ? part : LARGE_CACHE_MIN_BYTES;
+    size_t least = option_get(OPTION_large_cache);
+    return part > least && least > 0 ? part : least;
 }
 
 /* --- giving mappings back --------------------------------------------------------------------- */
@@ -58,7 +59,7 @@ static unsigned take_expired(struct piece *pieces, uint64_t before_ms, size_t li
         pieces[count++] = (struct piece){extent->address, extent->bytes};
         extent_forget(extent);
     }
-    large.stats.unmappings += count;
+    store_relaxed(&large.stats.unmappings, large.stats.unmappings + count);
     return count;
 }
 
@@ -84,8 +85,6 @@ static size_t unmap(const struct piece *pieces, unsigned count) {
     }
     return bytes;
 }
-
-static uint64_t expiry(uint64_t now) { return now > LARGE_CACHE_MS ? now - LARGE_CACHE_MS : 0; }
 
 size_t large_purge(void) {
     struct piece pieces[EXPIRE_BATCH];
@@ -142,7 +141,7 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     enter_lock();
     struct extent *extent = enter_mapping((uintptr_t)memory, mapped, bytes, alignment, now);
     if (extent != NULL) {
-        large.stats.mappings++;
+        store_relaxed(&large.stats.mappings, large.stats.mappings + 1);
         make_live(extent, bytes);
     }
     leave_lock();
@@ -200,7 +199,7 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     uint64_t now = os_clock_ms();
 
     enter_lock();
-    unsigned count = take_expired(pieces, expiry(now), cache_limit());
+    unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
     if (extent_reserve_descriptors(DESCRIPTORS))
         extent = extent_take(bytes, alignment);
     if (extent != NULL)
@@ -234,9 +233,9 @@ enum fault large_free(void *pointer) {
         return large_examine((uintptr_t)pointer, &start, &bytes);
     }
     count_live(extent, false);
-    large.stats.frees++;
+    store_relaxed(&large.stats.frees, large.stats.frees + 1);
     extent_put(extent, now);
-    unsigned count = take_expired(pieces, expiry(now), cache_limit());
+    unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
     leave_lock();
     unmap(pieces, count);
     return FAULT_NONE;
@@ -275,6 +274,8 @@ static bool grow(struct extent *extent, size_t bytes) {
 }
 
 void *large_resize(void *pointer, size_t bytes) {
+    struct piece pieces[EXPIRE_BATCH];
+    unsigned count = 0;
     void *result = NULL;
     uint64_t now = os_clock_ms();
     bytes = round_up(bytes, os_page_bytes);
@@ -285,12 +286,14 @@ void *large_resize(void *pointer, size_t bytes) {
         extent->state == EXTENT_LIVE) {
         if (bytes <= extent->bytes) {
             shrink(extent, bytes, now);
+            count = take_expired(pieces, option_purge_before(now), cache_limit());
             result = pointer;
         } else if (grow(extent, bytes)) {
             result = (void *)extent->address;
         }
     }
     leave_lock();
+    unmap(pieces, count);
     return result;
 }
 
@@ -371,12 +374,18 @@ enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes) {
 }
 
 void large_stats(struct large_stats *stats) {
-    enter_lock();
-    *stats = large.stats;
-    stats->allocations = load_relaxed(&large_allocations);
-    stats->cached_bytes = extent_free_bytes();
-    stats->cached_count = extent_free_count();
-    leave_lock();
+    const struct large_stats *now = &large.stats;
+    *stats = (struct large_stats){
+        .live_bytes = load_relaxed(&now->live_bytes),
+        .live_count = load_relaxed(&now->live_count),
+        .peak_bytes = load_relaxed(&now->peak_bytes),
+        .cached_bytes = extent_free_bytes(),
+        .cached_count = extent_free_count(),
+        .allocations = load_relaxed(&large_allocations),
+        .frees = load_relaxed(&now->frees),
+        .mappings = load_relaxed(&now->mappings),
+        .unmappings = load_relaxed(&now->unmappings),
+    };
 }
 
 bool large_verify(struct violation *violation) {

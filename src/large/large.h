@@ -55,6 +55,7 @@ size_t large_purge(void);
 /* With the lock held: verifies extents, lists and counters. */
 bool large_verify(struct violation *violation);
 
+/* Takes no lock: beside other threads, a moving picture. */
 void large_stats(struct large_stats *stats);
 struct lock *large_lock(void);
 

@@ -5,6 +5,8 @@
  */
 #include "report/diagnosis.h"
 
+#include <errno.h>
+
 #include "base/fatal.h"
 #include "check/check.h"
 #include "core/options.h"
@@ -86,19 +88,65 @@ static void explain_large(struct text *line, uintptr_t address, enum fault fault
 }
 
 static uint64_t faults;
+static const struct slm_error_handler *handler;
+
+/* This thread is in the handler: a fault of the handler's own is not given to it. */
+static __thread bool in_handler __attribute__((tls_model("initial-exec")));
 
 uint64_t diagnosis_count(void) { return load_relaxed(&faults); }
 
-/* Counts a fault; true: it is to be told. */
-static bool is_told(void) {
-    fetch_add_relaxed(&faults, 1);
-    return option_get(OPTION_on_error) != ON_ERROR_IGNORE;
+const struct slm_error_handler *diagnosis_set_handler(const struct slm_error_handler *new_handler) {
+    return exchange_acq_rel(&handler, new_handler);
 }
 
-static void tell(const struct text *line) {
+/* Counts a fault; true: somebody wants to know what it is. */
+static bool is_told(void) {
+    fetch_add_relaxed(&faults, 1);
+    return option_get(OPTION_on_error) != ON_ERROR_IGNORE || load_relaxed(&handler) != NULL;
+}
+
+static void call_handler(const struct slm_error *error) {
+    const struct slm_error_handler *now = load_acquire(&handler);
+    int saved = errno;
+    if (now == NULL || in_handler)
+        return;
+    in_handler = true;
+    now->handle(error, now->context);
+    in_handler = false;
+    errno = saved;
+}
+
+/* The handler first, for which the last end of line is taken off; then what the option says. */
+static void tell(const struct text *text, enum slm_error_kind kind, uintptr_t address,
+                 const char *call) {
+    char *last = text->bytes + text->used - 1;
+    const char end = *last;
+    *last = 0;
+    call_handler(&(struct slm_error){kind, (const void *)address, call, text->bytes});
+    *last = end;
     if (option_get(OPTION_on_error) == ON_ERROR_ABORT)
-        fatal_line(line);
-    report_line(line);
+        fatal_line(text);
+    if (option_get(OPTION_on_error) == ON_ERROR_REPORT)
+        report_line(text);
+}
+
+static enum slm_error_kind kind_of(enum call call, enum fault fault) {
+    switch (fault) {
+    case FAULT_DOUBLE_FREE:
+        return call_facts[call].gives_back ? SLM_ERROR_DOUBLE_FREE : SLM_ERROR_USE_AFTER_FREE;
+    case FAULT_INTERIOR:
+        return SLM_ERROR_INTERIOR_POINTER;
+    case FAULT_OVERFLOW:
+        return SLM_ERROR_OVERFLOW;
+    case FAULT_WRITE_AFTER_FREE:
+        return SLM_ERROR_WRITE_AFTER_FREE;
+    case FAULT_MISMATCH:
+        return SLM_ERROR_MISMATCHED_FREE;
+    case FAULT_WRONG_SIZE:
+        return SLM_ERROR_WRONG_SIZE;
+    default:
+        return SLM_ERROR_INVALID_POINTER;
+    }
 }
 
 /* Blocks of 0 bytes that fault (check/empty.c). */
@@ -132,7 +180,7 @@ static NOINLINE void tell_in_full(enum call call, uintptr_t address, enum fault 
     TEXT(text, PARAGRAPH_BYTES);
     explain(&text, call, address, fault);
     paragraph_put(&text, call, address, 0);
-    tell(&text);
+    tell(&text, kind_of(call, fault), address, call_facts[call].name);
 }
 
 void diagnose_pointer(enum call call, const void *pointer, enum fault fault) {
@@ -144,7 +192,7 @@ void diagnose_pointer(enum call call, const void *pointer, enum fault fault) {
         return;
     }
     explain(&line, call, (uintptr_t)pointer, fault);
-    tell(&line);
+    tell(&line, kind_of(call, fault), (uintptr_t)pointer, call_facts[call].name);
 }
 
 void diagnose_late(const char *call, struct slab *slab, size_t slot) {
@@ -155,7 +203,7 @@ void diagnose_late(const char *call, struct slab *slab, size_t slot) {
                 slab_slot_address(slab, slot));
     put_slot(&line, slab, slot);
     text_format(&line, "; found by %s\n", call);
-    tell(&line);
+    tell(&line, SLM_ERROR_DOUBLE_FREE, (uintptr_t)slab_slot_address(slab, slot), call);
 }
 
 /* "slot 3 (112 bytes) of TINY slab 0", or "a LARGE block". */
@@ -212,7 +260,8 @@ void diagnose_findings(void) {
             continue;
         explain_finding(&text, &finding);
         paragraph_put(&text, finding.call, finding.start, finding.thread);
-        tell(&text);
+        tell(&text, kind_of(finding.call, finding.fault), finding.start,
+             call_facts[finding.call].name);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "cache/cache.h"
 #include "large/large.h"
 #include "os/metadata.h"
+#include "report/breakdown.h"
 #include "report/diagnosis.h"
 #include "slab/zone.h"
 
@@ -44,11 +45,9 @@ static void visit_cache(struct cache *cache, void *context) {
 static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct slm_stats *stats) {
     struct zone *zone = &zones[kind];
     sums->slab_bytes = (size_t)1 << slab_shift_of(kind);
-    lock_acquire(&zone->lock, RANK_ZONE);
-    sums->slabs = zone->used;
-    sums->slabs_peak = zone->used_peak;
-    sums->slabs_dirty = zone->dirty;
-    lock_release(&zone->lock, RANK_ZONE);
+    sums->slabs = load_relaxed(&zone->used);
+    sums->slabs_peak = load_relaxed(&zone->used_peak);
+    sums->slabs_dirty = load_relaxed(&zone->dirty);
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct slm_class_stats *c = &stats->classes[cls];
         if (size_classes[cls].zone != kind)
@@ -81,4 +80,17 @@ void stats_collect(struct slm_stats *stats) {
     };
     stats->metadata_bytes += metadata_bytes();
     stats->faults = diagnosis_count();
+}
+
+void figures_take(struct figures *figures) {
+    stats_collect(&figures->stats);
+    figures->knows_resident = breakdown_collect(&figures->breakdown) == 0;
+}
+
+int figures_print(const struct figures *figures, struct out *out, enum emit_format format) {
+    struct emitter emitter;
+    emit_begin(&emitter, out, format);
+    stats_emit(&emitter, &figures->stats, &figures->breakdown, figures->knows_resident);
+    emit_end(&emitter);
+    return out_end(out);
 }

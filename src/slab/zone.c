@@ -2,6 +2,7 @@
  * Owns, Locking, Invariants: see zone.h. */
 #include "slab/zone.h"
 
+#include "core/options.h"
 #include "slab/range.h"
 
 struct zone_map zone_map;
@@ -131,7 +132,7 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         exchange_seq_cst(&slab->owner, owner);
         store_relaxed(&zone->used, zone->used + 1);
         if (zone->used > zone->used_peak)
-            zone->used_peak = zone->used;
+            store_relaxed(&zone->used_peak, zone->used);
         if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
             zone->held_peak = zone->used + zone->dirty + zone->purging;
             fetch_add_relaxed(&zone->growth, 1);
@@ -165,10 +166,10 @@ void zone_release(struct slab *slab) {
     store_relaxed(&zone->used, zone->used - 1);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
     if (purge)
-        zone->next_purge_ms = now + EMPTY_SLAB_MS / 2;
+        zone->next_purge_ms = now + option_get(OPTION_purge_delay) / 2;
     lock_release(&zone->lock, RANK_ZONE);
     if (purge)
-        zone_purge(kind, now > EMPTY_SLAB_MS ? now - EMPTY_SLAB_MS + 1 : 0);
+        zone_purge(kind, option_purge_before(now));
 }
 
 /* With the lock held: takes a run of at most `most` neighbouring dirty slabs out of the sets. Its
@@ -236,6 +237,14 @@ static size_t purge_zone(enum zone_kind kind, uint64_t before_ms, size_t most) {
 
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
     return purge_zone(kind, before_ms, SIZE_MAX);
+}
+
+void zone_look_soon(void) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        lock_acquire(&zones[kind].lock, RANK_ZONE);
+        zones[kind].next_purge_ms = 0;
+        lock_release(&zones[kind].lock, RANK_ZONE);
+    }
 }
 
 size_t zone_take_growth(enum zone_kind kind) {

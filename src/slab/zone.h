@@ -112,6 +112,10 @@ void zone_release(struct slab *slab);
 /* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. */
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
 
+/* The next release looks for slabs that were empty for long, whenever the last one did: the option
+ * purge_delay has changed. */
+void zone_look_soon(void);
+
 /* Bytes by which the zone holds more than it ever did before, since the last call. */
 size_t zone_take_growth(enum zone_kind kind);
 

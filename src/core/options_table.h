@@ -1,0 +1,75 @@
+/* Purpose: every option and every preset, once. Enum, values, parser, help, docs/options.md and the
+ *          manual page come from here (the last two by tools/options).
+ * Owns:    nothing. */
+#ifndef SLM_CORE_OPTIONS_TABLE_H
+#define SLM_CORE_OPTIONS_TABLE_H
+
+#include "core/option_value.h"
+#include "core/params.h"
+
+/* X(name, row, purpose): what the values begin with. A row is read as SLABMALLOC_OPTIONS is; what it
+ * does not name has its default. */
+#define SLM_PRESETS(X)                                                                             \
+    X(default, "", "what suits most programs")                                                     \
+    X(speed, "purge_delay=10000,large_cache=1G",                                                   \
+      "fewer system calls and page faults: free memory is kept for longer, and more of it")        \
+    X(memory, "purge_delay=0,large_cache=0",                                                       \
+      "the least memory: what is free goes back to the system at once")                            \
+    X(hardened,                                                                                    \
+      "canary=on,zero_on_free=on,quarantine=1M,check_kinds=on,random=on,guard=on",                 \
+      "errors that somebody might exploit: most end the process, the others hit at random")        \
+    X(debug,                                                                                       \
+      "canary=on,junk=on,quarantine=16M,check_kinds=on,history=on,guard=on,leaks=exit,"            \
+      "explain_faults=on",                                                                         \
+      "finding errors in a program: all checks, who allocated and freed what, leaks at exit")
+
+/* X(name, default, OPTION_LIVE or OPTION_FIXED, range, help). A line of help is at most 280 letters
+ * long. Words of a list are named by an enum in options.h, in the same order. */
+#define SLM_OPTIONS(X)                                                                             \
+    X(preset, PRESET_default, OPTION_FIXED, OPTION_WORDS(SLM_PRESET_WORDS),                        \
+      "the values to begin with; single values override it, wherever they stand")                  \
+    X(on_error, ON_ERROR_ABORT, OPTION_LIVE, OPTION_WORDS("abort|report|ignore"),                  \
+      "what a bad free or a like fault does: it is told and ends the process, is told, or is only " \
+      "counted")                                                                                   \
+    X(stats, STATS_NONE, OPTION_LIVE, OPTION_WORDS("none|exit"),                                   \
+      "print what the heap did to standard error when the process exits")                          \
+    X(stats_signal, 0, OPTION_FIXED, OPTION_SIGNAL,                                                \
+      "print the same whenever this signal arrives, unless the program handles it itself")         \
+    X(purge_delay, PURGE_DELAY_MS, OPTION_LIVE, OPTION_MILLISECONDS(0, 86400000, "never"),         \
+      "how long the memory of empty slabs and of freed blocks above 128 KiB is kept for reuse "     \
+      "before it goes back to the system; 0: it goes back at once")                                          \
+    X(large_cache, LARGE_CACHE_MIN_BYTES, OPTION_LIVE,                                             \
+      OPTION_BYTES(0, (uint64_t)1 << 46, NULL),                                                    \
+      "how much of freed blocks above 128 KiB is kept for reuse, even if less than that is live; " \
+      "0: none")                                                                                   \
+    SLM_CHECK_OPTIONS(X)
+
+/* Those of check/ (docs/debugging.md): any of them makes every call slower. */
+#define SLM_CHECK_OPTIONS(X)                                                                       \
+    X(canary, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                     \
+      "check that no byte behind the size asked for has been written")                             \
+    X(junk, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                       \
+      "fill blocks with junk when they are allocated and when they are freed")                     \
+    X(zero_on_free, 0, OPTION_FIXED, OPTION_BOOLEAN, "fill blocks with zero when they are freed")  \
+    X(quarantine, 0, OPTION_FIXED, OPTION_BYTES(0, (uint64_t)1 << 40, NULL),                       \
+      "how many bytes of freed blocks are kept back from reuse, to find writes to them")           \
+    X(check_kinds, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                \
+      "check that new is undone by delete, and the sizes told to them")                            \
+    X(history, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                    \
+      "record who allocated and freed each block, with call stacks")                               \
+    X(leaks, LEAKS_NONE, OPTION_FIXED, OPTION_WORDS("none|exit"),                                  \
+      "list the blocks that still live when the process exits")                                    \
+    X(leaks_exit_code, 0, OPTION_LIVE, OPTION_COUNT_OF(0, 255, NULL),                              \
+      "exit with this code if there are any, unless it is 0")                                      \
+    X(random, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                     \
+      "hand out a random free slot of a slab, not the lowest")                                     \
+    X(guard, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                      \
+      "a guard page behind each block above 128 KiB; freed ones and empty ones fault")             \
+    X(explain_faults, 0, OPTION_FIXED, OPTION_BOOLEAN,                                             \
+      "say what is where, when an access to the heap faults")
+
+/* "default|speed|...": the places are enum preset. */
+#define SLM_PRESET_WORD(name, row, purpose) "|" #name
+#define SLM_PRESET_WORDS (&(SLM_PRESETS(SLM_PRESET_WORD) "")[1])
+
+#endif

@@ -1,0 +1,92 @@
+/* Purpose: summary.h.
+ *
+ * The handler runs on whatever stack the program gives it, which may be small (SIGSTKSZ): what it
+ * needs besides, 10 KiB, is static. A second signal while a report is being written adds nothing to
+ * it and is let pass.
+ * Source:  sigaction(2), signal-safety(7). */
+#include "report/summary.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include "core/options.h"
+#include "core/signals.h"
+#include "os/os.h"
+#include "report/stats.h"
+
+enum { REPORT_FD_MIN = 100 };
+
+/* Standard error as it was at the start: many programs close theirs in an atexit handler, which
+ * runs before any destructor, or when they become daemons. */
+static int report_fd = -1;
+
+int summary_descriptor(void) {
+    int fd = load_relaxed(&report_fd);
+    return fd >= 0 ? fd : 2;
+}
+
+static void keep_stderr(void) {
+    int saved = errno;
+    if (load_relaxed(&report_fd) < 0)
+        store_relaxed(&report_fd, fcntl(2, F_DUPFD_CLOEXEC, REPORT_FD_MIN));
+    errno = saved;
+}
+
+static struct {
+    uint32_t writer; /* process that writes a report: a forked child's is not the parent's */
+    struct figures figures;
+    struct out out;
+} report;
+
+static void print(void) {
+    uint32_t self = os_process_id();
+    uint32_t writer = load_relaxed(&report.writer);
+    if (writer == self || !cas_acquire(&report.writer, &writer, self))
+        return;
+    figures_take(&report.figures);
+    out_to_descriptor(&report.out, summary_descriptor());
+    figures_print(&report.figures, &report.out, EMIT_TEXT);
+    store_release(&report.writer, 0);
+}
+
+static void handle(int number) {
+    int saved = errno;
+    (void)number;
+    print();
+    errno = saved;
+}
+
+/* What handles the signal already is the program's own. */
+static void install(unsigned number, struct text *complaints) {
+    struct sigaction action = {.sa_flags = SA_RESTART | SA_ONSTACK};
+    struct sigaction before;
+    action.sa_handler = handle;
+    if (sigaction((int)number, NULL, &before) == 0 && before.sa_handler == handle)
+        return;
+    bool is_handled = before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN;
+    if (!is_handled && sigaction((int)number, &action, NULL) == 0)
+        return;
+    text_format(complaints, "slabmalloc: stats_signal: ");
+    signal_put(complaints, number);
+    text_format(complaints, is_handled ? " has a handler already\n" : " can't be handled\n");
+}
+
+void summary_set_up(struct text *complaints) {
+    unsigned number = (unsigned)option_get(OPTION_stats_signal);
+    if (option_get(OPTION_stats) == STATS_EXIT || option_get(OPTION_leaks) == LEAKS_EXIT ||
+        number != 0)
+        keep_stderr();
+    if (number != 0)
+        install(number, complaints);
+}
+
+void summary_at_exit(void) {
+    if (option_get(OPTION_stats) != STATS_EXIT)
+        return;
+    struct figures figures;
+    struct out out;
+    figures_take(&figures);
+    out_to_descriptor(&out, summary_descriptor());
+    figures_print(&figures, &out, EMIT_TEXT);
+}
