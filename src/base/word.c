@@ -90,7 +90,7 @@ void nearest_try_list(struct nearest *nearest, const char *list) {
 }
 
 bool nearest_is_within(const struct nearest *nearest, size_t part) {
-    return nearest->distance <= (nearest->wanted.length + part - 1) / part;
+    return nearest->distance <= nearest->wanted.length / part;
 }
 
 void nearest_put(struct text *text, const struct nearest *nearest) {

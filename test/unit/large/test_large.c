@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/bits.h"
-#include "core/params.h"
+#include "core/options.h"
 #include "large/extent.h"
 #include "large/large.h"
 
@@ -356,4 +356,80 @@ Test(large, the_cache_is_bounded, .init = quiet_os) {
         drop(blocks[i]);
     EXPECT(stats().cached_bytes <= LARGE_CACHE_MIN_BYTES + 16 * MIB);
     EXPECT_EQ(stats().live_bytes, 0);
+}
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static void choose(const char *options) {
+    TEXT(complaints, 128);
+    options_parse(options, &complaints);
+    EXPECT_EQ(complaints.used, 0);
+}
+
+static void take_and_drop(unsigned count, size_t bytes) {
+    char *blocks[16];
+    for (unsigned i = 0; i < count; i++)
+        blocks[i] = take(bytes, 16);
+    for (unsigned i = 0; i < count; i++)
+        drop(blocks[i]);
+}
+
+Test(large, a_cache_of_no_bytes_keeps_nothing, .init = quiet_os) {
+    choose("large_cache=0,purge_delay=never");
+    char *live = take(100 * MIB, 16); /* as much as is live may be kept otherwise */
+    take_and_drop(10, MIB);
+    EXPECT_EQ(stats().cached_bytes, 0);
+    drop(live);
+    EXPECT_EQ(stats().cached_bytes, 0);
+}
+
+Test(large, the_cache_is_as_large_as_chosen, .init = quiet_os) {
+    char *blocks[10], *between[10]; /* so that those do not merge */
+    choose("large_cache=3M,purge_delay=never");
+    for (unsigned i = 0; i < 10; i++) {
+        blocks[i] = take(MIB, 16);
+        between[i] = take(MIB / 4, 16);
+    }
+    for (unsigned i = 0; i < 10; i++)
+        drop(blocks[i]);
+    EXPECT_EQ(stats().cached_bytes, 3 * MIB);
+    for (unsigned i = 0; i < 10; i++)
+        drop(between[i]);
+}
+
+Test(large, nothing_is_kept_without_a_delay, .init = quiet_os) {
+    choose("purge_delay=0,large_cache=1G");
+    char *block = take(10 * MIB, 16);
+    take_and_drop(10, MIB);
+    EXPECT_EQ(stats().cached_bytes, 0);
+    EXPECT(large_resize(block, 2 * MIB) == block);
+    EXPECT_EQ(stats().cached_bytes, 0);
+    drop(block);
+    EXPECT_EQ(stats().cached_bytes, 0);
+}
+
+static void wait_ms(uint64_t milliseconds) {
+    uint32_t word = 0;
+    for (uint64_t start = os_clock_ms(); os_clock_ms() <= start + milliseconds;)
+        os_wait_for(&word, 0, 1);
+}
+
+Test(large, what_was_kept_for_the_delay_goes_with_the_next_call, .init = quiet_os) {
+    choose("purge_delay=60000");
+    take_and_drop(1, 8 * MIB);
+    EXPECT_EQ(stats().cached_bytes, 8 * MIB);
+    wait_ms(30);
+    take_and_drop(1, MIB);
+    EXPECT_EQ(stats().cached_bytes, 8 * MIB);
+    choose("purge_delay=20");
+    char *block = take(20 * MIB, 16);
+    drop(block);
+    wait_ms(30);
+    block = take(30 * MIB, 16);
+    EXPECT_EQ(stats().cached_bytes, 0);
+    drop(block);
+    choose("purge_delay=never");
+    wait_ms(30);
+    block = take(100 * MIB, 16);
+    EXPECT_EQ(stats().cached_bytes, 30 * MIB);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/options.h"
 #include "slab/range.h"
 #include "slab/zone.h"
 
@@ -318,4 +319,54 @@ Test(zone, without_memory_there_is_null_and_later_a_slab, .init = set_up) {
     memset((void *)zone_slab_memory(slab), 1, slab_bytes_of(slab));
     EXPECT_EQ(zones[ZONE_SMALL].ranges[0].writable, 1);
     EXPECT(zone_acquire(SMALL_CLASS, ME) == slab + 1);
+}
+
+/* --- the delay -------------------------------------------------------------------------------- */
+
+static void choose(const char *options) {
+    TEXT(complaints, 128);
+    options_parse(options, &complaints);
+    EXPECT_EQ(complaints.used, 0);
+}
+
+static void release_dirty(unsigned count) {
+    struct slab *slabs[16];
+    for (unsigned i = 0; i < count; i++)
+        slabs[i] = zone_acquire(TINY_CLASS, ME);
+    for (unsigned i = 0; i < count; i++)
+        zone_release(slabs[i]);
+}
+
+static void set_up_with_purges(void) {
+    quiet_os();
+    EXPECT(zone_init());
+}
+
+Test(zone, memory_goes_back_at_once_without_a_delay, .init = set_up_with_purges) {
+    choose("purge_delay=0");
+    release_dirty(10);
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 0);
+    EXPECT(zones[ZONE_TINY].purges > 0);
+}
+
+Test(zone, memory_is_kept_for_the_delay, .init = set_up_with_purges) {
+    choose("purge_delay=60000");
+    release_dirty(10);
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 10);
+    choose("purge_delay=never");
+    zone_look_soon();
+    release_dirty(1);
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 10);
+    EXPECT_EQ(zones[ZONE_TINY].purges, 0);
+}
+
+Test(zone, a_shorter_delay_holds_for_what_is_empty_already, .init = set_up_with_purges) {
+    choose("purge_delay=never");
+    release_dirty(10);
+    choose("purge_delay=0");
+    release_dirty(1); /* the next look is far away, but nobody said that there is a hurry */
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 10);
+    zone_look_soon();
+    release_dirty(1);
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 0);
 }

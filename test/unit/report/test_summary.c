@@ -1,0 +1,118 @@
+/* Protects: the table that a signal asks for: it is whole, errno and the program's own handlers stay
+ * as they are, and it goes to standard error as that was at the start. */
+#include "../expect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/options.h"
+#include "report/summary.h"
+#include "slabmalloc/slabmalloc.h"
+
+static int file;
+static unsigned handled;
+
+static void own_handler(int number) {
+    (void)number;
+    handled++;
+}
+
+/* Standard error is an empty file. */
+static void set_up(void) {
+    char name[] = "/tmp/slabmalloc-summary-XXXXXX";
+    quiet_os();
+    file = mkstemp(name);
+    EXPECT(file >= 0 && dup2(file, 2) == 2);
+    unlink(name);
+}
+
+static void start(const char *options, const char *complaint) {
+    TEXT(complaints, 256);
+    options_parse(options, &complaints);
+    summary_set_up(&complaints);
+    cr_assert(complaints.used == strlen(complaint) &&
+                  memcmp(complaints.bytes, complaint, complaints.used) == 0,
+              "'%.*s'", (int)complaints.used, complaints.bytes);
+}
+
+/* How many whole tables were printed. */
+static unsigned tables(void) {
+    static char text[1 << 16];
+    unsigned count = 0;
+    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    EXPECT(n >= 0);
+    text[n] = 0;
+    for (const char *at = text; (at = strstr(at, "slabmalloc: the heap of ")) != NULL; at++) {
+        count++;
+        EXPECT(strstr(at, "\ntotal, held by the kernel") != NULL);
+        EXPECT(strstr(at, "\n   class ") != NULL);
+    }
+    EXPECT(n == 0 || (count > 0 && text[n - 1] == '\n'));
+    return count;
+}
+
+Test(summary, a_signal_prints_the_table, .init = set_up) {
+    slm_malloc(100);
+    start("stats_signal=SIGUSR2", "");
+    errno = 0xBEEF;
+    EXPECT(raise(SIGUSR2) == 0);
+    EXPECT_EQ(errno, 0xBEEF);
+    EXPECT_EQ(tables(), 1);
+    EXPECT(raise(SIGUSR2) == 0);
+    EXPECT_EQ(tables(), 2);
+}
+
+Test(summary, no_signal_without_the_option, .init = set_up) {
+    struct sigaction action;
+    start("stats=exit", "");
+    EXPECT(sigaction(SIGUSR2, NULL, &action) == 0 && action.sa_handler == SIG_DFL);
+}
+
+Test(summary, standard_error_may_be_closed_later, .init = set_up) {
+    slm_malloc(100);
+    start("stats_signal=USR1", "");
+    close(2);
+    EXPECT(raise(SIGUSR1) == 0);
+    EXPECT_EQ(tables(), 1);
+}
+
+Test(summary, a_handler_installed_later_stays, .init = set_up) {
+    struct sigaction action = {.sa_handler = own_handler};
+    start("stats_signal=SIGUSR2", "");
+    EXPECT(sigaction(SIGUSR2, &action, NULL) == 0);
+    start("stats=exit", "slabmalloc: stats_signal: SIGUSR2 has a handler already\n");
+    EXPECT(raise(SIGUSR2) == 0);
+    EXPECT_EQ(handled, 1);
+    EXPECT_EQ(tables(), 0);
+}
+
+Test(summary, a_handler_installed_before_stays, .init = set_up) {
+    struct sigaction action = {.sa_handler = own_handler};
+    EXPECT(sigaction(SIGUSR2, &action, NULL) == 0);
+    start("stats_signal=SIGUSR2", "slabmalloc: stats_signal: SIGUSR2 has a handler already\n");
+    EXPECT(raise(SIGUSR2) == 0);
+    EXPECT_EQ(handled, 1);
+    EXPECT_EQ(tables(), 0);
+}
+
+Test(summary, an_ignored_signal_is_taken, .init = set_up) {
+    signal(SIGUSR2, SIG_IGN);
+    slm_malloc(100);
+    start("stats_signal=SIGUSR2", "");
+    EXPECT(raise(SIGUSR2) == 0);
+    EXPECT_EQ(tables(), 1);
+}
+
+Test(summary, is_printed_at_the_exit_if_asked_for, .init = set_up) {
+    slm_malloc(100);
+    start("stats=none", "");
+    summary_at_exit();
+    EXPECT_EQ(tables(), 0);
+    start("stats=exit", "");
+    close(2);
+    summary_at_exit();
+    EXPECT_EQ(tables(), 1);
+}
