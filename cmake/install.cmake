@@ -1,10 +1,12 @@
-# What `cmake --install` leaves: libraries, headers, a pkg-config file, a CMake package.
+# What `cmake --install` leaves: libraries, headers, a manual page, a pkg-config file, a CMake
+# package.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS slabmalloc slabmalloc_static EXPORT slabmalloc-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/slabmalloc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES docs/man/slabmalloc.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/slabmalloc)
 install(EXPORT slabmalloc-targets NAMESPACE slabmalloc:: DESTINATION ${package_dir})

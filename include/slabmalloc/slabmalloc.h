@@ -5,8 +5,9 @@
  *
  * All of them may be called from any thread, before main and after it, and in a child after
  * fork(). From a signal handler that interrupted one of them may be called: slm_show_alloc_mem,
- * slm_memory_breakdown, slm_stats_get, slm_stats_print, slm_option_get, slm_set_error_handler. Sizes and alignments are in bytes. A function that fails
- * returns NULL with errno set, and changes nothing; one that succeeds leaves errno as it was. A
+ * slm_memory_breakdown, slm_stats_get, slm_stats_print, slm_option_get, slm_set_error_handler.
+ * Sizes and alignments are in bytes. A function that fails returns NULL (or false) with errno set,
+ * and changes nothing; one that succeeds leaves errno as it was. A
  * pointer that is not a live block of the heap (freed before, inside a block, never allocated) is
  * told on standard error, and the process aborts. With the option on_error=report it goes on, with
  * on_error=ignore in silence: a free of such a pointer then does nothing, slm_realloc returns NULL

@@ -11,6 +11,10 @@
 #include "slab/zone.h"
 #include "slabmalloc/slabmalloc.h"
 
+/* Whoever takes these from the static library takes malloc along, and with it what reads the
+ * options before main. */
+__attribute__((used)) static void *(*const with_malloc)(size_t size) = slm_malloc;
+
 enum { VALUE_BYTES = 64, COMPLAINTS_BYTES = 256 };
 
 static bool failed(int error) {

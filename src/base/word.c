@@ -21,7 +21,8 @@ static bool step(const char **list, struct word word) {
 int word_index(struct word word, const char *list) {
     for (int index = 0;; index++) {
         struct word candidate = word_until(list, "|");
-        if (candidate.length == word.length && memcmp(candidate.start, word.start, word.length) == 0)
+        if (candidate.length == word.length &&
+            memcmp(candidate.start, word.start, word.length) == 0)
             return index;
         if (!step(&list, candidate))
             return -1;

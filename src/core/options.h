@@ -1,8 +1,8 @@
 /* Purpose: what can be chosen at run time: the values, where they came from, how they are read.
  *          options_table.h has the table.
  * Owns:    the values.
- * Locking: none. Read once, before main, by one thread; those that are OPTION_LIVE may change at any
- *          time. A value is one word, read by a plain load.
+ * Locking: none. Read once, before main, by one thread; those that are OPTION_LIVE may change at
+ *          any time. A value is one word, read by a plain load.
  *
  * Sources, each of which overrides those before it:
  *   the default, the preset's row, the program's own `slabmalloc_options`, SLABMALLOC_OPTIONS,

@@ -7,8 +7,8 @@
 #include "core/option_value.h"
 #include "core/params.h"
 
-/* X(name, row, purpose): what the values begin with. A row is read as SLABMALLOC_OPTIONS is; what it
- * does not name has its default. */
+/* X(name, row, purpose): what the values begin with. A row is read as SLABMALLOC_OPTIONS is; what
+ * it does not name has its default. */
 #define SLM_PRESETS(X)                                                                             \
     X(default, "", "what suits most programs")                                                     \
     X(speed, "purge_delay=10000,large_cache=1G",                                                   \
@@ -29,15 +29,15 @@
     X(preset, PRESET_default, OPTION_FIXED, OPTION_WORDS(SLM_PRESET_WORDS),                        \
       "the values to begin with; single values override it, wherever they stand")                  \
     X(on_error, ON_ERROR_ABORT, OPTION_LIVE, OPTION_WORDS("abort|report|ignore"),                  \
-      "what a bad free or a like fault does: it is told and ends the process, is told, or is only " \
-      "counted")                                                                                   \
+      "what a bad free or a like fault does: it is told and ends the process, is told, or is "     \
+      "only counted")                                                                              \
     X(stats, STATS_NONE, OPTION_LIVE, OPTION_WORDS("none|exit"),                                   \
       "print what the heap did to standard error when the process exits")                          \
     X(stats_signal, 0, OPTION_FIXED, OPTION_SIGNAL,                                                \
       "print the same whenever this signal arrives, unless the program handles it itself")         \
     X(purge_delay, PURGE_DELAY_MS, OPTION_LIVE, OPTION_MILLISECONDS(0, 86400000, "never"),         \
-      "how long the memory of empty slabs and of freed blocks above 128 KiB is kept for reuse "     \
-      "before it goes back to the system; 0: it goes back at once")                                          \
+      "how long the memory of empty slabs and of freed blocks above 128 KiB is kept for reuse "    \
+      "before it goes back to the system; 0: it goes back at once")                                \
     X(large_cache, LARGE_CACHE_MIN_BYTES, OPTION_LIVE,                                             \
       OPTION_BYTES(0, (uint64_t)1 << 46, NULL),                                                    \
       "how much of freed blocks above 128 KiB is kept for reuse, even if less than that is live; " \

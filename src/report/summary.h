@@ -1,5 +1,5 @@
-/* Purpose: the table of statistics without a call for it: when the process exits (option stats), and
- *          when a signal arrives (option stats_signal).
+/* Purpose: the table of statistics without a call for it: when the process exits (option stats),
+ *          and when a signal arrives (option stats_signal).
  * Owns:    the signal's handler, and standard error as it was at the start.
  * Locking: none; allocates nothing. */
 #ifndef SLM_REPORT_SUMMARY_H

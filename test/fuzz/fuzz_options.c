@@ -1,6 +1,7 @@
 /* Purpose: fuzz target: an input is all that options are read from, and how much room there is for
  *          what is wrong with it: a byte for the room; then, each up to a zero byte, a setting of
- *          SLABMALLOC_OPTIONS, the program's own string, and variables SLABMALLOC_... as they stand.
+ *          SLABMALLOC_OPTIONS, the program's own string, and variables SLABMALLOC_... as they
+ *          stand.
  *
  * Protects: start-up with any environment (field cases A6, A14). The parser reads only the strings
  * and writes only the text; a complaint is a line that begins with our name, whatever the strings
@@ -31,8 +32,8 @@ struct sources {
     char *environment[VARIABLES_MAX + 1];
 };
 
-/* The bytes up to the next zero byte behind a prefix: a block of its own, so that a sanitizer sees a
- * byte read too many. NULL: the input is at its end. */
+/* The bytes up to the next zero byte behind a prefix: a block of its own, so that a sanitizer sees
+ * a byte read too many. NULL: the input is at its end. */
 static char *make_string(const char *prefix) {
     const uint8_t *bytes = input.bytes + input.at;
     size_t left = input.size - input.at;

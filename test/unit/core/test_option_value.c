@@ -42,7 +42,8 @@ Test(option_value, a_word_is_one_of_the_list) {
     expect(&range, "abort", 0, "abort");
     expect(&range, "report", 1, "report");
     expect(&range, "ignore", 2, "ignore");
-    static const char *const wrong[] = {"", "abor", "abortt", "ABORT", " abort", "abort|report", "0"};
+    static const char *const wrong[] = {"",       "abor",         "abortt", "ABORT",
+                                        " abort", "abort|report", "0"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         expect_refused(&range, wrong[i]);
     expect_range(&range, "abort|report|ignore");
@@ -109,7 +110,8 @@ Test(option_value, milliseconds_may_be_seconds_or_never) {
     expect(&range, "10s", 10000, "10000");
     expect(&range, "86400s", 86400000, "86400000");
     expect(&range, "never", OPTION_UNLIMITED, "never");
-    static const char *const wrong[] = {"86400001", "86401s", "1m", "neve", "nevers", "s", "ms", "1sms",
+    static const char *const wrong[] = {"86400001", "86401s", "1m",   "neve",
+                                        "nevers",   "s",      "ms",   "1sms",
                                         "18446744073709551615", "18446744073709552s"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         expect_refused(&range, wrong[i]);

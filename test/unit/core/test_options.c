@@ -1,5 +1,5 @@
-/* Protects: the options' sources: what is right is set, what is wrong is told, a line each, with the
- * nearest name, and changes nothing; which source overrides which; presets. */
+/* Protects: the options' sources: what is right is set, what is wrong is told, a line each, with
+ * the nearest name, and changes nothing; which source overrides which; presets. */
 #include "../expect.h"
 
 #include <errno.h>
@@ -74,7 +74,8 @@ Test(options, the_last_setting_holds) {
 }
 
 Test(options, an_unknown_name_is_told) {
-    parse("statistics=exit", "slabmalloc: there is no option 'statistics'; did you mean 'stats'?\n");
+    parse("statistics=exit",
+          "slabmalloc: there is no option 'statistics'; did you mean 'stats'?\n");
     parse("stat=exit", "slabmalloc: there is no option 'stat'; did you mean 'stats'?\n");
     parse("Stats=exit", "slabmalloc: there is no option 'Stats'; did you mean 'stats'?\n");
     parse(" stats=exit", "slabmalloc: there is no option ' stats'; did you mean 'stats'?\n");
@@ -85,12 +86,15 @@ Test(options, an_unknown_name_is_told) {
 Test(options, a_bad_value_is_told) {
     parse("stats=exit", "");
     parse("stats=never", "slabmalloc: option stats takes none|exit, not 'never'\n");
-    parse("stats=exi", "slabmalloc: option stats takes none|exit, not 'exi'; did you mean 'exit'?\n");
-    parse("stats=exitt", "slabmalloc: option stats takes none|exit, not 'exitt'; did you mean 'exit'?\n");
+    parse("stats=exi",
+          "slabmalloc: option stats takes none|exit, not 'exi'; did you mean 'exit'?\n");
+    parse("stats=exitt",
+          "slabmalloc: option stats takes none|exit, not 'exitt'; did you mean 'exit'?\n");
     parse("stats=none|exit", "slabmalloc: option stats takes none|exit, not 'none|exit'\n");
     parse("stats=", "slabmalloc: option stats takes none|exit, not ''\n");
     parse("stats", "slabmalloc: option stats takes none|exit, not ''\n");
-    parse("stats==none", "slabmalloc: option stats takes none|exit, not '=none'; did you mean 'none'?\n");
+    parse("stats==none",
+          "slabmalloc: option stats takes none|exit, not '=none'; did you mean 'none'?\n");
     EXPECT_EQ(option_get(OPTION_stats), STATS_EXIT);
 }
 

@@ -1,5 +1,5 @@
-/* Protects: the table that a signal asks for: it is whole, errno and the program's own handlers stay
- * as they are, and it goes to standard error as that was at the start. */
+/* Protects: the table that a signal asks for: it is whole, errno and the program's own handlers
+ * stay as they are, and it goes to standard error as that was at the start. */
 #include "../expect.h"
 
 #include <errno.h>
