@@ -54,13 +54,13 @@ Test(option_value, a_boolean_has_four_words_for_each) {
     static const char *const no[] = {"no", "off", "false", "0"};
     static const char *const yes[] = {"yes", "on", "true", "1"};
     for (size_t i = 0; i < 4; i++) {
-        expect(&range, no[i], 0, "no");
-        expect(&range, yes[i], 1, "yes");
+        expect(&range, no[i], 0, "off");
+        expect(&range, yes[i], 1, "on");
     }
     static const char *const wrong[] = {"", "2", "00", "y", "n", "yess", "no|off", "-1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         expect_refused(&range, wrong[i]);
-    expect_range(&range, "no|yes");
+    expect_range(&range, "off|on");
 }
 
 Test(option_value, a_count_is_digits_in_its_range) {

@@ -273,8 +273,8 @@ Test(options, one_preset_is_applied_the_last_source_names_it) {
 
 Test(options, a_preset_that_is_none_is_told_and_ignored) {
     read_all(&(struct sources){"preset=memory", {"SLABMALLOC_OPTIONS=preset=sped"}},
-             "slabmalloc: option preset takes default|speed|memory|hardened|debug, not 'sped'; did you mean "
-             "'speed'?\n");
+             "slabmalloc: option preset takes default|speed|memory|hardened|debug, not "
+             "'sped'; did you mean 'speed'?\n");
     expect_source(OPTION_preset, PRESET_memory, OPTION_FROM_PROGRAM);
 }
 
