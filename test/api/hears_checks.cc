@@ -1,5 +1,5 @@
-/* Protects: the handler of faults hears what checks find, with its kind, the block and all lines but
- * the last end; it may use the heap then, whose records are locked while they are looked at; and a
+/* Protects: the handler of faults hears what checks find, with its kind, the block and all lines
+ * but the last end; it may use the heap then, whose records are locked while they are looked at; a
  * preset that the program itself chooses switches the checks on. */
 #include <cstdio>
 #include <cstring>

@@ -67,6 +67,8 @@ Test(help, shows_present_values_and_where_they_came_from) {
            NULL);
     EXPECT(strstr(page.bytes, "\npurge_delay=0 (from the preset)\n") != NULL);
     EXPECT(strstr(page.bytes, "\nlarge_cache=3M (from slm_option_set)\n") != NULL);
+    EXPECT(strstr(page.bytes, "; default 64M; may change ") != NULL);
+    EXPECT(strstr(page.bytes, "memory (from the default)\n") == NULL);
 }
 
 Test(help, shows_defaults_as_such) {

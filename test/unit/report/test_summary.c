@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/options.h"
+#include "heap/heap.h"
 #include "report/summary.h"
 #include "slabmalloc/slabmalloc.h"
 
@@ -115,4 +118,61 @@ Test(summary, is_printed_at_the_exit_if_asked_for, .init = set_up) {
     close(2);
     summary_at_exit();
     EXPECT_EQ(tables(), 1);
+}
+
+/* Whatever the interrupted thread holds. */
+Test(summary, a_signal_waits_for_no_lock, .init = set_up, .timeout = 20) {
+    slm_malloc(100);
+    start("stats_signal=SIGUSR2", "");
+    heap_lock_all();
+    EXPECT(raise(SIGUSR2) == 0);
+    heap_unlock_all();
+    EXPECT_EQ(tables(), 1);
+}
+
+/* --- two signals at once ---------------------------------------------------------------------- */
+
+enum { PIPE_BYTES = 4096, FREE_BYTES = 2048 };
+
+static int ends[2];
+
+static void *report_into_pipe(void *unused) {
+    pthread_kill(pthread_self(), SIGUSR2);
+    return unused;
+}
+
+/* A pipe that has room for the first part of a report only, which has a line for each class. */
+static void set_up_pipe(void) {
+    static char nothing[PIPE_BYTES - FREE_BYTES];
+    quiet_os();
+    EXPECT(pipe(ends) == 0 && fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) == PIPE_BYTES);
+    EXPECT(write(ends[1], nothing, sizeof nothing) == (ssize_t)sizeof nothing);
+    EXPECT(dup2(ends[1], 2) == 2);
+    for (size_t bytes = 16; bytes < 100000; bytes = bytes * 5 / 4)
+        slm_malloc(bytes);
+    start("stats_signal=SIGUSR2", "");
+}
+
+Test(summary, a_signal_beside_a_report_is_let_pass, .init = set_up_pipe, .timeout = 20) {
+    static char text[1 << 16];
+    pthread_t thread;
+    int waiting = 0;
+    size_t used = 0;
+    EXPECT(pthread_create(&thread, NULL, report_into_pipe, NULL) == 0);
+    while (waiting <= PIPE_BYTES - FREE_BYTES)
+        EXPECT(ioctl(ends[0], FIONREAD, &waiting) == 0);
+    EXPECT(raise(SIGUSR2) == 0); /* would wait for a reader */
+    summary_at_exit();
+    EXPECT(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+    for (bool ended = false; !ended;) {
+        ended = pthread_tryjoin_np(thread, NULL) == 0;
+        ssize_t n = read(ends[0], text + used, sizeof text - 1 - used);
+        EXPECT(n > 0 || errno == EAGAIN);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    static const char first[] = "slabmalloc: the heap of ";
+    char *table = memmem(text, used, first, sizeof first - 1);
+    EXPECT(table != NULL);
+    EXPECT(strstr(table + 1, first) == NULL);
+    EXPECT(strstr(table, "\n   class ") != NULL && text[used - 1] == '\n');
 }
