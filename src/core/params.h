@@ -73,7 +73,7 @@
 
 /* Empty slabs and cached mappings keep their memory this long before it is given back (default of
  * the option purge_delay). */
-#define PURGE_DELAY_MS (SLM_TORTURE ? 0u : 1000u)
+#define PURGE_DELAY_MS (SLM_TORTURE ? 1u : 1000u)
 
 /* While the other zone grows, a zone keeps so much memory of empty slabs, and this part of what it
  * has in use. */

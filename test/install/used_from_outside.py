@@ -106,7 +106,7 @@ class Checks:
                  if not p.is_dir()}
         package = "lib/cmake/slabmalloc/slabmalloc-"
         wanted = {f"lib/{n}" for n in ("libslabmalloc.so", soname, full, "libslabmalloc.a",
-                                       "pkgconfig/slabmalloc.pc")}
+                                       "pkgconfig/slabmalloc.pc")} | {"share/man/man3/slabmalloc.3"}
         wanted |= {package + n for n in ("config.cmake", "config-version.cmake", "targets.cmake",
                                          "targets-release.cmake")}
         expect("include/slabmalloc/slabmalloc.h" in files, "there is no header")

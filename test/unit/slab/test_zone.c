@@ -345,7 +345,7 @@ static void set_up_with_purges(void) {
 Test(zone, memory_goes_back_at_once_without_a_delay, .init = set_up_with_purges) {
     choose("purge_delay=0");
     release_dirty(10);
-    EXPECT_EQ(zones[ZONE_TINY].dirty, 0);
+    EXPECT(zones[ZONE_TINY].dirty == 0 || SLM_TORTURE); /* where some are refused */
     EXPECT(zones[ZONE_TINY].purges > 0);
 }
 
