@@ -135,6 +135,23 @@ struct slm_large_stats {
     uint64_t unmappings;
 };
 
+/* The heap's locks, by what they guard. No malloc or free takes one on its usual way. */
+enum slm_lock_kind {
+    SLM_LOCK_QUEUE,    /* of each thread: its slabs in which others have freed */
+    SLM_LOCK_CLASS,    /* of each class: slabs that nobody owns */
+    SLM_LOCK_ZONE,     /* of TINY and of SMALL: empty slabs */
+    SLM_LOCK_LARGE,    /* LARGE blocks */
+    SLM_LOCK_THREADS,  /* the list of threads' caches */
+    SLM_LOCK_SHARED,   /* the cache of threads that have none, and what checks know */
+    SLM_LOCK_METADATA, /* memory for the heap's own structures */
+    SLM_LOCK_KINDS,
+};
+
+struct slm_lock_stats {
+    uint64_t acquired;  /* so many times */
+    uint64_t contended; /* of these, found it held by another thread */
+};
+
 #define SLM_CLASS_COUNT 48
 
 struct slm_stats {
@@ -143,6 +160,7 @@ struct slm_stats {
     size_t metadata_bytes;  /* of slabs' headers, caches and tables */
     size_t caches;          /* thread caches ever made */
     uint64_t faults;        /* bad pointers given back, if the process went on */
+    struct slm_lock_stats locks[SLM_LOCK_KINDS]; /* by enum slm_lock_kind */
     struct slm_class_stats classes[SLM_CLASS_COUNT];
 };
 

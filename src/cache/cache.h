@@ -171,6 +171,8 @@ void cache_walk(void (*visit)(struct cache *cache, void *context), void *context
 void cache_acquire_all(void);
 void cache_release_all(void);
 
+struct lock *cache_registry_lock(void);
+
 /* All locks of caches are free again, whoever held them. */
 void cache_reset_locks(void);
 

@@ -215,6 +215,8 @@ static void reset_one(struct cache *cache, void *context) {
     lock_reset(&cache->lock);
 }
 
+struct lock *cache_registry_lock(void) { return &registry.lock; }
+
 void cache_reset_locks(void) {
     cache_walk(reset_one, NULL);
     lock_reset(&registry.lock);

@@ -47,13 +47,13 @@ void lock_acquire_slow(struct lock *lock) {
         uintptr_t expected = 0;
         if (load_relaxed(&lock->word) == 0 &&
             cas_acquire(&lock->word, &expected, thread_id())) {
-            lock->contended++;
+            store_relaxed(&lock->contended, lock->contended + 1);
             return;
         }
         cpu_relax();
     }
     sleep_until_acquired(lock);
-    lock->contended++;
+    store_relaxed(&lock->contended, lock->contended + 1);
 }
 
 void lock_wake(struct lock *lock) { os_wake((uint32_t *)(void *)&lock->word, 1); }

@@ -35,7 +35,8 @@ struct lock {
      * signal handler may come at any. */
     uintptr_t word;
     uint32_t nested;
-    uint64_t contended; /* acquisitions that found the lock held */
+    uint64_t acquired;  /* so many times, by whoever */
+    uint64_t contended; /* of these, found it held */
 };
 
 /* A number that no other living thread has: the address of its control block. */
@@ -63,6 +64,7 @@ HOT_INLINE void lock_acquire(struct lock *lock, enum lock_rank rank) {
     uintptr_t expected = 0;
     if (UNLIKELY(!cas_acquire(&lock->word, &expected, thread_id())))
         lock_acquire_slow(lock);
+    store_relaxed(&lock->acquired, lock->acquired + 1);
     if (SLM_DEBUG && lock->nested == 0 && rank != RANK_UNCHECKED)
         lock_rank_push(lock, rank);
     (void)rank;

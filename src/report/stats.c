@@ -2,10 +2,13 @@
 #include "report/stats.h"
 
 #include "cache/cache.h"
+#include "check/check.h"
+#include "heap/heap.h"
 #include "large/large.h"
 #include "os/metadata.h"
 #include "report/breakdown.h"
 #include "report/diagnosis.h"
+#include "slab/depot.h"
 #include "slab/zone.h"
 
 _Static_assert(SLM_CLASS_COUNT == CLASS_COUNT, "the public header counts the classes");
@@ -35,8 +38,14 @@ static bool visit_slab(struct slab *slab, void *context) {
     return true;
 }
 
+static void add_lock(struct slm_stats *stats, enum slm_lock_kind kind, const struct lock *lock) {
+    stats->locks[kind].acquired += load_relaxed(&lock->acquired);
+    stats->locks[kind].contended += load_relaxed(&lock->contended);
+}
+
 static void visit_cache(struct cache *cache, void *context) {
     struct slm_stats *stats = context;
+    add_lock(stats, SLM_LOCK_QUEUE, &cache->lock);
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
         stats->classes[cls].frees += load_relaxed(&cache->bins[cls].frees);
     stats->caches++;
@@ -60,11 +69,25 @@ static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct sl
     }
 }
 
+/* All but the caches'. */
+static void sum_locks(struct slm_stats *stats) {
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        add_lock(stats, SLM_LOCK_CLASS, &depots[cls].lock);
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
+        add_lock(stats, SLM_LOCK_ZONE, &zones[kind].lock);
+    add_lock(stats, SLM_LOCK_LARGE, large_lock());
+    add_lock(stats, SLM_LOCK_THREADS, cache_registry_lock());
+    add_lock(stats, SLM_LOCK_SHARED, heap_shared_lock());
+    add_lock(stats, SLM_LOCK_SHARED, check_lock());
+    add_lock(stats, SLM_LOCK_METADATA, metadata_lock());
+}
+
 void stats_collect(struct slm_stats *stats) {
     struct large_stats large;
     *stats = (struct slm_stats){0};
     zone_walk(visit_slab, stats);
     cache_walk(visit_cache, stats);
+    sum_locks(stats);
     sum_zone(&stats->tiny, ZONE_TINY, stats);
     sum_zone(&stats->small, ZONE_SMALL, stats);
     large_stats(&large);

@@ -188,6 +188,49 @@ static void emit_zones(struct emitter *emitter, const struct slm_stats *stats) {
     emit_table_end(emitter);
 }
 
+/* --- locks ------------------------------------------------------------------------------------ */
+
+struct lock_row {
+    const char *guards; /* JSON, XML */
+    const char *heading; /* text */
+    uint64_t acquired, contended;
+};
+static const struct column lock_columns[] = {
+    COLUMN(lock_row, guards, NULL, CELL_STRING, 0),
+    COLUMN(lock_row, acquired, NULL, CELL_COUNT, 0),
+    COLUMN(lock_row, contended, NULL, CELL_COUNT, 0),
+};
+static const struct column lock_text_columns[] = {
+    COLUMN(lock_row, heading, "locks of", CELL_STRING, 26),
+    COLUMN(lock_row, acquired, "acquired", CELL_COUNT, 18),
+    COLUMN(lock_row, contended, "found held", CELL_COUNT, 18),
+};
+static const struct table lock_table =
+    TABLE("locks", NULL, "lock", TABLE_KEYED, lock_columns);
+static const struct table lock_text_table =
+    TABLE("locks", "", "lock", TABLE_KEYED, lock_text_columns);
+
+static void emit_locks(struct emitter *emitter, const struct slm_stats *stats) {
+    static const struct {
+        const char *guards, *heading;
+    } names[SLM_LOCK_KINDS] = {
+        [SLM_LOCK_QUEUE] = {"queues", "threads' remote frees"},
+        [SLM_LOCK_CLASS] = {"classes", "size classes"},
+        [SLM_LOCK_ZONE] = {"zones", "zones"},
+        [SLM_LOCK_LARGE] = {"large", "LARGE"},
+        [SLM_LOCK_THREADS] = {"threads", "the list of threads"},
+        [SLM_LOCK_SHARED] = {"shared", "what threads share"},
+        [SLM_LOCK_METADATA] = {"metadata", "metadata"},
+    };
+    emit_table(emitter, emitter->format == EMIT_TEXT ? &lock_text_table : &lock_table);
+    for (unsigned kind = 0; kind < SLM_LOCK_KINDS; kind++) {
+        struct lock_row row = {names[kind].guards, names[kind].heading,
+                               stats->locks[kind].acquired, stats->locks[kind].contended};
+        emit_row(emitter, &row);
+    }
+    emit_table_end(emitter);
+}
+
 /* --- classes ---------------------------------------------------------------------------------- */
 
 struct class_row {
@@ -297,6 +340,7 @@ void stats_emit(struct emitter *emitter, const struct slm_stats *stats,
     emit_totals(emitter, stats);
     emit_memory(emitter, breakdown, knows_resident);
     emit_zones(emitter, stats);
+    emit_locks(emitter, stats);
     emit_waste(emitter, breakdown);
     stats_emit_classes(emitter, stats, breakdown, knows_resident);
 }

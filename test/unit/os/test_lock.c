@@ -38,6 +38,8 @@ Test(lock, lets_one_thread_in_at_a_time, .timeout = 120) {
         pthread_join(threads[i], NULL);
     EXPECT_EQ(guarded[0], THREADS * ROUNDS);
     EXPECT_EQ(guarded[1], THREADS * ROUNDS);
+    EXPECT_EQ(lock.acquired, THREADS * ROUNDS);
+    EXPECT(lock.contended < lock.acquired);
     EXPECT_EQ(torn, 0);
     EXPECT_EQ(lock.word, 0);
     EXPECT_EQ(lock_holder(&lock), 0);
@@ -59,6 +61,7 @@ Test(lock, a_sleeper_is_woken, .timeout = 120) {
     lock_release(&lock, RANK_ZONE);
     pthread_join(thread, NULL);
     EXPECT_EQ(lock.word, 0);
+    EXPECT_EQ(lock.acquired, 2);
     EXPECT_EQ(lock.contended, 1);
 }
 
@@ -92,6 +95,7 @@ Test(lock, the_forking_thread_may_enter_again) {
     lock_acquire(&lock, RANK_LARGE);
     lock_acquire(&lock, RANK_LARGE);
     EXPECT_EQ(lock.nested, 2);
+    EXPECT_EQ(lock.contended, 0);
     lock_release(&lock, RANK_LARGE);
     lock_release(&lock, RANK_LARGE);
     EXPECT_EQ(lock.nested, 0);

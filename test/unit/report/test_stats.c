@@ -301,3 +301,42 @@ Test(stats, faults_that_the_program_survived_are_told, .init = set_up) {
     print(&page, &stats, true);
     EXPECT_EQ(figure(page.bytes, "bad pointers given back"), 3);
 }
+
+static uint64_t acquisitions(const struct slm_stats *stats) {
+    uint64_t sum = 0;
+    for (unsigned kind = 0; kind < SLM_LOCK_KINDS; kind++)
+        sum += stats->locks[kind].acquired;
+    return sum;
+}
+
+static void *free_two(void *unused) {
+    slm_free(blocks[0]);
+    slm_free(blocks[1]);
+    return unused;
+}
+
+Test(stats, locks_are_counted_and_the_usual_way_takes_none, .init = set_up) {
+    pthread_t thread;
+    static struct slm_stats before, pairs, remote, large;
+    static struct page page;
+    blocks[0] = slm_malloc(BYTES);
+    blocks[1] = slm_malloc(BYTES);
+    before = get();
+    for (unsigned i = 0; i < 1000; i++)
+        slm_free(slm_malloc(BYTES));
+    pairs = get();
+    EXPECT_EQ(acquisitions(&pairs), acquisitions(&before));
+    EXPECT(pthread_create(&thread, NULL, free_two, NULL) == 0);
+    pthread_join(thread, NULL);
+    remote = get();
+    /* The slab is queued once, for both. A thread's end takes its own queue's, too. */
+    uint64_t queued = remote.locks[SLM_LOCK_QUEUE].acquired - pairs.locks[SLM_LOCK_QUEUE].acquired;
+    EXPECT(queued >= 1 && queued <= 1 + CLASS_COUNT);
+    EXPECT(remote.locks[SLM_LOCK_THREADS].acquired > pairs.locks[SLM_LOCK_THREADS].acquired);
+    slm_free(slm_malloc(1 << 20));
+    large = get();
+    EXPECT(large.locks[SLM_LOCK_LARGE].acquired >= remote.locks[SLM_LOCK_LARGE].acquired + 2);
+    EXPECT_EQ(large.locks[SLM_LOCK_LARGE].contended, 0);
+    print(&page, &large, true);
+    EXPECT_EQ(figure(page.bytes, "\nthreads' remote frees"), large.locks[SLM_LOCK_QUEUE].contended);
+}
