@@ -53,6 +53,8 @@ struct cache {
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */
     uint32_t requests_served; /* of giveback.c */
+    uint32_t queued;          /* slabs that this thread has put on others' queues */
+    uint32_t drains;          /* of remote_queue */
     struct bin bins[CLASS_COUNT];
 
     struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
@@ -61,6 +63,7 @@ struct cache {
      * check/ has found something. */
     struct slab *late_slab;
     size_t late_slot;
+    uint32_t drains_seen; /* lend.c: at its last look */
     /* Guarded by the registry: */
     struct cache *all_next;    /* every cache there ever was */
     struct cache *pool_next;   /* CACHE_UNUSED */
@@ -138,11 +141,36 @@ void cache_make_up(struct cache *cache, unsigned cls);
 /* Frees a live slot of a slab that was not `self`'s; `self` adopts the slab if nobody owns it. */
 enum fault cache_free_remote(struct cache *self, struct slab *slab, size_t slot);
 
+/* Bits of the slab's remote_bits were set by the caller: what makes its owner merge them; `self`
+ * adopts it if nobody owns it. */
+void cache_announce(struct cache *self, struct slab *slab);
+
 /* Merges a slab's remote frees and counts them; lists nothing. Returns how many. */
 unsigned cache_merge(struct cache *cache, struct slab *slab);
 
 /* Merges the remote frees of every queued slab, and lists the slabs anew. */
 void cache_drain(struct cache *cache);
+
+/* --- lend.c: memory freed in the slabs of threads that sleep ---------------------------------- */
+
+/* Gives back what other threads have freed in slabs whose owners have merged nothing since the last
+ * call; `all`: in any. Not for the shared cache. Returns the bytes. */
+size_t cache_purge_lent(struct cache *self, bool all);
+
+/* The same from inside of a free, now and then. */
+void cache_look_for_sleepers(struct cache *self);
+
+struct lending {
+    uint32_t is_busy;           /* some thread is about it */
+    struct slab *slab;          /* whose slots are out, or NULL */
+    uint64_t taken[SLAB_WORDS]; /* which */
+    uint64_t next_ms;           /* when a thread that frees is to look next; 0: none ever did */
+};
+extern struct lending cache_lending;
+
+/* In a forked child: whether some thread of the parent was about that; and undoes it. */
+bool cache_is_lending(void);
+void cache_return_lent(struct cache *self);
 
 /* --- registry.c: caches come and go ----------------------------------------------------------- */
 

@@ -23,12 +23,17 @@
 
 #include "slab/depot.h"
 
+/* Slabs put on queues between two looks at the clock (lend.c). */
+enum { LOOK_EVERY = 64 };
+
 unsigned cache_merge(struct cache *cache, struct slab *slab) {
     struct bin *bin = &cache->bins[slab->cls];
     size_t conflict = SIZE_MAX;
     unsigned merged = slab_merge_remote(slab, &conflict);
-    if (merged > 0)
+    if (merged > 0) {
         slab->purged_at = 0; /* a current slab's countdown does not tell */
+        store_relaxed(&slab->lent, 0);
+    }
     store_relaxed(&bin->frees, bin->frees + merged);
     if (UNLIKELY(conflict != SIZE_MAX)) {
         cache->late_slab = slab;
@@ -51,6 +56,7 @@ static void merge_and_list(struct cache *cache, struct slab *slab) {
 
 void cache_drain(struct cache *cache) {
     struct slab *slab = exchange_acq_rel(&cache->remote_queue, NULL);
+    store_relaxed(&cache->drains, cache->drains + 1);
     while (slab != NULL) {
         struct slab *next = slab->queue_next; /* the slab can be queued again from here on */
         exchange_seq_cst(&slab->owner, (uintptr_t)cache);
@@ -119,14 +125,18 @@ static bool adopt(struct cache *self, struct slab *slab) {
 }
 
 /* Steps 2 and 3, until one of them holds. */
-static void announce(struct cache *self, struct slab *slab) {
+void cache_announce(struct cache *self, struct slab *slab) {
     for (;;) {
         uintptr_t owner = load_seq_cst(&slab->owner);
         struct cache *cache = owner_cache(owner);
         if (cache != NULL && load_relaxed(&cache->state) != CACHE_VANISHED) {
-            if ((owner & OWNER_PENDING) || queue_on(cache, slab))
+            if (owner & OWNER_PENDING)
                 return;
-            continue;
+            if (!queue_on(cache, slab))
+                continue;
+            if (++self->queued % LOOK_EVERY == 0 && self != &cache_shared)
+                cache_look_for_sleepers(self);
+            return;
         }
         uint8_t state = load_relaxed(&slab->state);
         if (state == SLAB_EMPTY || state == SLAB_CLAIMED)
@@ -150,6 +160,6 @@ enum fault cache_free_remote(struct cache *self, struct slab *slab, size_t slot)
     uint64_t before = fetch_or_seq_cst(&slab->remote_bits[slot / 64], mask);
     if (before & mask)
         return FAULT_DOUBLE_FREE;
-    announce(self, slab);
+    cache_announce(self, slab);
     return FAULT_NONE;
 }

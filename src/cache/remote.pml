@@ -11,6 +11,7 @@
  *   registry.c  cache_destroy, give_up         slab.c  slab_merge_remote, slab_format
  *   depot.c     depot_take, depot_*_locked     zone.c  zone_acquire, zone_release
  *   rescue.c    rescue                         hot.h, heap.c, slab_examine   malloc, free
+ *   lend.c      lend
  *
  * Abstracted: a slab is two words of one slot each. A list of the owner's is a mark on its slabs
  * (`listed`; the depot's: `shelf`); to take a slab off a list that it is not on is an error. The
@@ -44,6 +45,7 @@
  *      P2 holds
  *   P6 every thread ends: there is no deadlock, and announce makes a bounded number of tries
  *   P7 an unmerged free has its slab PENDING, or its thread inside free, or the merge under way
+ *   P8 no slot is live, or its slab empty, while its memory is given back by another thread
  *
  * test/protocol/check_model reads what follows. Configurations, by -D of the name; those with LONG
  * also by -DLONG besides, which does more and belongs to the soak tests:
@@ -56,6 +58,8 @@
  *   CONFIG DOUBLE LONG    two frees of one slot by any two threads, allocation around them
  *   CONFIG DOUBLE_EXIT    the same, and the owner exits
  *   CONFIG VANISHED LONG  a forked child: slabs of a thread that it has not, freed into and rescued
+ *   CONFIG LEND LONG      what was freed is lent, while the owner merges and allocates
+ *   CONFIG LEND_EXIT      the same, and the owner exits
  * Mutants, by -DMUTANT=n: wrong variants, each with a configuration in which spin must find it:
  *   MUTANT 1 RELEASE   queue_on sets PENDING whoever the owner is by then
  *   MUTANT 2 RELEASE   queue_on queues a slab that has just become EMPTY
@@ -71,6 +75,9 @@
  *   MUTANT 12 REMOTE   queue_on does not take the lock
  *   MUTANT 13 DOUBLE   slab_merge_remote does not look for slots that are free already
  *   MUTANT 14 REMOTE   cache_drain looks which words are empty before it clears PENDING
+ *   MUTANT 15 LEND     lend takes the owner's free slots, too
+ *   MUTANT 16 LEND     lend does not announce what it gives back
+ *   MUTANT 17 LEND     lend purges what it has seen, and takes nothing
  * Steps that no short configuration takes:
  *   NEVER owner[(1-1)] = 0 -- the release of the second slab, where there is one
  *   NEVER (((shelf[0]!=(class+1))&&(shelf[(1-1)]==(class+1)))) -- the same
@@ -137,10 +144,17 @@ byte shelf[SLABS];  /* class + 1: on that depot's */
 bool in_zone[SLABS];
 /* Ghosts: what is true, for the assertions. */
 byte live[SLABS];    /* slots that the program has */
-byte inside[SLABS];  /* threads between the OR of remote_bits and the return of free */
+byte inside[SLABS];  /* threads between the OR of remote_bits and the return of free, or in lend */
+byte lent[SLABS];    /* slots whose memory is being given back */
 bool merging[SLABS]; /* its owner is in slab_merge_remote, or about to be */
 bool queued[SLABS];
 byte finished;
+#if defined(LEND) || defined(LEND_EXIT)
+#define LENDS 1
+byte lends_left = 1 + MORE;
+#else
+#define LENDS 0
+#endif
 #if DOUBLES
 bool second_free = 1; /* slot 0 of slab 0 will be freed once more */
 bool freed_twice, excused;
@@ -196,6 +210,7 @@ inline claim(slab) {
     excused = excused || (slab == 0 && suspects > 0) || remote_bits[slab] != 0;
 #endif
     assert(bits[slab] == ALL_SLOTS && TRUE_UNLESS_EXCUSED(live[slab] == 0)); /* P3 */
+    assert(lent[slab] == 0); /* P8 */
     state[slab] = CLAIMED
 }
 
@@ -509,6 +524,35 @@ inline cache_free_remote(slab, slot) {
     fi
 }
 
+/* --- lend.c ----------------------------------------------------------------------------------- */
+
+#if LENDS
+inline lend_word(slab, word) {
+    if
+    :: !(remote_bits[slab] & word) && !(MUTANT == 15 && (bits[slab] & word))
+    :: atomic {
+           (remote_bits[slab] & word) || (MUTANT == 15 && (bits[slab] & word)) ->
+           got = got | word;
+           if :: MUTANT != 17 -> remote_bits[slab] = remote_bits[slab] & (ALL_SLOTS - word) :: else fi
+       }
+    fi
+}
+
+inline lend(slab) {
+    inside[slab]++;
+    lend_word(slab, 1);
+    lend_word(slab, 2);
+    atomic { assert(!(live[slab] & got)); lent[slab] = got }; /* P8 */
+    if
+    :: got != 0 ->
+       atomic { remote_bits[slab] = remote_bits[slab] | got; lent[slab] = 0 };
+       if :: MUTANT != 16 -> announce(slab) :: else fi
+    :: else
+    fi;
+    atomic { got = 0; inside[slab]--; CHECK_UNMERGED(slab) }
+}
+#endif
+
 /* --- rescue.c --------------------------------------------------------------------------------- */
 
 inline rescue(slab) {
@@ -647,6 +691,7 @@ inline malloc() {
            slot = (bits[slab] & 1 -> 1 : 2);
            bits[slab] = bits[slab] - slot;
            assert(TRUE_UNLESS_EXCUSED(!(live[slab] & slot))); /* P4 */
+           assert(!(lent[slab] & slot)); /* P8 */
 #if DOUBLES
            if
            :: slab == 0 && slot == 1 ->
@@ -726,6 +771,9 @@ proctype thread(byte me; byte class; byte mallocs; byte frees; byte exits) {
                 frees--; cache_state[me] = LIVE; choose_block(); seen = owner[slab] };
        free()
     :: cache_state[me] == LIVE && exits > 0 -> exits--; cache_destroy()
+#if LENDS
+    :: atomic { me == 2 && lends_left > 0 && (owner[0] & PENDING) -> lends_left-- }; lend(0)
+#endif
     :: mallocs == 0 && (frees == 0 || !CAN_FREE) && (exits == 0 || cache_state[me] != LIVE) -> break
     od;
     finished++
@@ -825,6 +873,12 @@ init {
 #elif defined(DOUBLE_EXIT)
         slab_of(0, 0, FULL, 2); slab_empty(1);
         run thread(0, 0, 0, 1, 1); run thread(1, 0, 0, 1, 0); run thread(2, 0, 0, 1, 0)
+#elif defined(LEND)
+        slab_of(0, 0, FULL, 0); slab_of(1, 0, CURRENT, 0);
+        run thread(0, 0, 1 + MORE, 0, 0); run thread(1, 0, 0, 2, 0); run thread(2, 0, 0, 0, 0)
+#elif defined(LEND_EXIT)
+        slab_of(0, 0, FULL, 0); slab_of(1, 0, CURRENT, 2);
+        run thread(0, 0, 0, 0, 1); run thread(1, 0, 0, 2, 0); run thread(2, 0, 1, 0, 0)
 #elif defined(VANISHED)
         cache_state[CACHES - 1] = GONE;
         slab_vanished(0);

@@ -68,11 +68,21 @@ static void in_parent(void) {
         _IO_list_unlock();
 }
 
+/* With no lock held. */
+static void return_lent(void) {
+    struct cache *cache = cache_is_lending() ? heap_borrow_cache() : NULL;
+    if (cache == NULL)
+        return;
+    cache_return_lent(cache);
+    heap_return_cache(cache);
+}
+
 static void in_child(void) {
     cache_mark_vanished(cache_self);
     zone_recover_purged();
     check_after_fork();
     release_all();
+    return_lent();
     if (_IO_list_resetlock != NULL)
         _IO_list_resetlock();
 }

@@ -226,7 +226,8 @@ size_t heap_trim(void) {
         cache_request_purge(cache);
         heap_return_cache(cache);
         if (cache != &cache_shared)
-            bytes += cache_purge_pages(cache) + cache_purge_shelves(cache);
+            bytes += cache_purge_pages(cache) + cache_purge_shelves(cache) +
+                     cache_purge_lent(cache, true);
     }
     bytes += large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)

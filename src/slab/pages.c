@@ -1,6 +1,7 @@
 /* Purpose: gives back the pages of a slab in use in which no live slot lies.
- * Owns, Locking: nothing; the slab's owner alone calls it, so no slot is taken meanwhile. Others
- *          may free: what they free stays for the next time.
+ * Owns, Locking: nothing; the slab's owner alone calls it, so no slot is taken meanwhile (or who
+ *          else has these slots to himself: cache/lend.c). Others may free: what they free stays
+ *          for the next time.
  *
  * The bits say which pages these are: nothing of the allocator's lies in free memory, so it can go
  * while its neighbours live. For slots larger than a page, that is every whole page of a free
@@ -8,13 +9,12 @@
 #include "os/os.h"
 #include "slab/zone.h"
 
-/* The first slot from `from` on that is free, or live; SLAB_SLOTS_MAX or more: none. */
-static size_t next_slot(const struct slab *slab, size_t from, bool free) {
-    unsigned words = slab_words(slab);
+/* The first slot from `from` on whose bit is set, or clear; SLAB_SLOTS_MAX or more: none. */
+static size_t next_slot(const uint64_t *slots, unsigned words, size_t from, bool set) {
     uint64_t mask = UINT64_MAX << (from % 64);
     for (size_t word = from / 64; word < words; word++) {
-        uint64_t bits = load_relaxed(&slab->bits[word]);
-        bits = (free ? bits : ~bits) & mask;
+        uint64_t bits = load_relaxed(&slots[word]);
+        bits = (set ? bits : ~bits) & mask;
         if (bits != 0)
             return word * 64 + bit_lowest(bits);
         mask = UINT64_MAX;
@@ -34,17 +34,23 @@ static size_t purge_run(const struct slab *slab, size_t first, size_t end) {
     return from < to && os_discard((void *)from, to - from) ? to - from : 0;
 }
 
-size_t slab_purge_pages(struct slab *slab) {
+size_t slab_purge_slots(const struct slab *slab, const uint64_t *slots) {
+    unsigned words = slab_words(slab);
     size_t bytes = 0;
     size_t end;
-    if (slab->purged_at == slab->countdown)
-        return 0;
-    slab->purged_at = slab->countdown;
-    for (size_t first = 0; (first = next_slot(slab, first, true)) < slab->slots; first = end) {
-        end = next_slot(slab, first, false);
+    for (size_t first = 0; (first = next_slot(slots, words, first, true)) < slab->slots;
+         first = end) {
+        end = next_slot(slots, words, first, false);
         if (end > slab->slots)
             end = slab->slots;
         bytes += purge_run(slab, first, end);
     }
     return bytes;
+}
+
+size_t slab_purge_pages(struct slab *slab) {
+    if (slab->purged_at == slab->countdown)
+        return 0;
+    slab->purged_at = slab->countdown;
+    return slab_purge_slots(slab, slab->bits);
 }

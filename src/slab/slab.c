@@ -21,6 +21,7 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     if (words < SLAB_WORDS)
         store_relaxed(&slab->bits[words], 0); /* a hint may point there: see slab_aim */
     store_relaxed(&slab->summary, UINT64_MAX >> (64 - words));
+    store_relaxed(&slab->lent, 0);
     store_relaxed(&slab->base, memory + start);
     store_relaxed(&slab->magic, c->magic);
     store_relaxed(&slab->slot_bytes, c->slot_bytes);

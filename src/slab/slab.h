@@ -64,7 +64,10 @@ struct slab {
     uint8_t is_new_life;    /* since it was formatted, check/ has not looked at it */
     union {
         uint64_t freed_ms;  /* EMPTY only: when it became so */
-        uint32_t purged_at; /* owned only: the countdown when free pages were given back, or 0 */
+        struct {
+            uint32_t purged_at; /* owned: the countdown when free pages were given back, or 0 */
+            uint32_t lent;      /* owned: so many slots of remote_bits were purged (lend.c) */
+        };
     };
 
     /* What every malloc and free of the owner's writes. */
@@ -225,6 +228,10 @@ unsigned slab_merge_remote(struct slab *slab, size_t *conflict);
 /* pages.c: gives back the pages in which no live slot lies, if there were frees since it last did.
  * Owner only. Returns the bytes, of which some may not have been resident. */
 size_t slab_purge_pages(struct slab *slab);
+
+/* pages.c: gives back the pages in which no others lie than these slots, which are the caller's: a
+ * bit for each. Returns the bytes. */
+size_t slab_purge_slots(const struct slab *slab, const uint64_t *slots);
 
 /* After a fork the child may find a slab in the middle of another thread's malloc or free. The bits
  * are the truth; what follows from them is made anew, and no slot counts as zero any more. */

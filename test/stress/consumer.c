@@ -1,6 +1,6 @@
 /* Purpose: memory where threads allocate and one other, which never allocates, frees (field cases
  * 21, F5, B4). Protects: what the heap holds beyond what lives; that what a sleeping producer's
- * slabs hold is counted as free, and is used again when the producer wakes.
+ * slabs hold is counted as free, goes back, and is used again when the producer wakes.
  *
  * consumer bounded MIB: 16 producers, at most MIB live at once; the highest RSS is bounded.
  * consumer sleeping MIB: one producer allocates MIB, then waits while the consumer frees it all;
@@ -108,6 +108,8 @@ static void sleeping(void) {
         report("freed by another, the producer asleep:", before);
         malloc_trim(0);
         report("after malloc_trim too:", before);
+        CHECK(SLM_PREFIXED || rss_bytes() <= before + (full - before) / 10 + 8 * MIB,
+              "RSS %zu when all is free, %zu before, %zu when it lived", rss_bytes(), before, full);
         CHECK(live_bytes() <= live + 64 * 1024, "%zu bytes live, before %zu", live_bytes(), live);
         first = pass == 0 ? full : first;
         CHECK(SLM_PREFIXED || full <= first + first / 10 + 8 * MIB, "RSS %zu, at first %zu", full,
