@@ -5,8 +5,8 @@
  *          (RANK_CACHE) is held by a remote free that queues a slab, and by the owner while it
  *          gives slabs up: so a slab is queued on its owner's queue or not queued at all.
  *
- *   thread --> cache --> tiny[step]       current slab by size, for the hot path
- *                    --> current[class]   current slab by class
+ *   thread --> cache --> tiny[step]       current slab of TINY by size, for the hot path
+ *                    --> small[class]     current slab of SMALL by class
  *                    --> bins[class]      lists of partial, sparse, purged, full slabs
  *                    --> remote_queue     slabs that got remote frees, each at most once
  *
@@ -19,8 +19,8 @@
  * Invariants:
  * - a slab with owner == cache is exactly one of: its class's current, on one of its bin's lists,
  *   or SLAB_CLAIMED on the way from or to the zone.
- *  - current[class] is never NULL: `cache_no_slab`, which is always full, stands for none.
- *  - tiny[step] == current[tiny_class_of_step[step]]. */
+ *  - a current slab is never NULL: `cache_no_slab`, which is always full, stands for none.
+ *  - tiny[step] is the same for all steps of a class. */
 #ifndef SLM_CACHE_CACHE_H
 #define SLM_CACHE_CACHE_H
 
@@ -46,9 +46,7 @@ struct bin {
 
 struct cache {
     struct slab *tiny[TINY_STEPS];
-    struct slab *current[CLASS_COUNT];
-    /* small_class_of_step, at hand: its own address would be an instruction in every malloc. */
-    uint8_t small_class[SMALL_STEPS];
+    struct slab *small[SMALL_CLASSES];
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */
@@ -84,6 +82,12 @@ extern __thread struct cache *cache_self HIDDEN __attribute__((tls_model("initia
 
 HOT_INLINE bool cache_is_live(const struct cache *cache) {
     return cache != &cache_boot && cache != &cache_dead;
+}
+
+/* The slab that it allocates this class from. */
+HOT_INLINE struct slab *cache_current(const struct cache *cache, unsigned cls) {
+    return cls < TINY_CLASSES ? cache->tiny[size_classes[cls].slot_bytes >> TINY_STEP_SHIFT]
+                              : cache->small[cls - TINY_CLASSES];
 }
 
 HOT_INLINE struct cache *owner_cache(uintptr_t owner) {

@@ -46,8 +46,8 @@ size_t cache_purge_pages(struct cache *cache) {
     size_t bytes = 0;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct bin *bin = &cache->bins[cls];
-        if (cache->current[cls] != &cache_no_slab)
-            bytes += slab_purge_pages(cache->current[cls]);
+        if (cache_current(cache, cls) != &cache_no_slab)
+            bytes += slab_purge_pages(cache_current(cache, cls));
         for (unsigned list = 0; list < LISTS; list++)
             bytes += purge_list(cache, bin->lists[list]);
     }

@@ -23,8 +23,8 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
 
 /* The same for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
-    struct cache *self = cache_self;
-    struct slab *slab = self->current[self->small_class[small_step(bytes)]];
+    size_t cls = small_class_of_step[small_step(bytes)];
+    struct slab *slab = cache_self->small[cls - TINY_CLASSES];
     size_t slot;
     if (UNLIKELY(!slab_take_hinted(slab, &slot)))
         return false;

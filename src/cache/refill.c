@@ -30,9 +30,10 @@ void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t fr
 }
 
 static void install_current(struct cache *cache, unsigned cls, struct slab *slab) {
-    cache->current[cls] = slab;
-    if (cls >= TINY_CLASSES)
+    if (cls >= TINY_CLASSES) {
+        cache->small[cls - TINY_CLASSES] = slab;
         return;
+    }
     size_t last = size_classes[cls].slot_bytes >> TINY_STEP_SHIFT;
     size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> TINY_STEP_SHIFT) + 1;
     for (size_t step = first; step <= last; step++)
@@ -125,7 +126,7 @@ static struct slab *make_current(struct cache *cache, struct slab *slab) {
 }
 
 static void retire_current(struct cache *cache, unsigned cls) {
-    struct slab *slab = cache->current[cls];
+    struct slab *slab = cache_current(cache, cls);
     if (slab == &cache_no_slab)
         return;
     install_current(cache, cls, (struct slab *)&cache_no_slab);
@@ -156,8 +157,8 @@ static struct slab *take_shelved(struct cache *cache, unsigned cls) {
 struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
     if (load_relaxed(&cache->remote_queue) != NULL)
         cache_drain(cache);
-    if (load_relaxed(&cache->current[cls]->summary) != 0)
-        return cache->current[cls];
+    if (load_relaxed(&cache_current(cache, cls)->summary) != 0)
+        return cache_current(cache, cls);
     cache_serve_request(cache);
     retire_current(cache, cls);
 

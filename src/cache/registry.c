@@ -16,7 +16,7 @@ const struct slab cache_no_slab = {.slot_bytes = 1};
 #define EMPTY_CACHE                                                                               \
     {                                                                                             \
         .tiny = {[0 ... TINY_STEPS - 1] = NO_SLAB},                                               \
-        .current = {[0 ... CLASS_COUNT - 1] = NO_SLAB},                                           \
+        .small = {[0 ... SMALL_CLASSES - 1] = NO_SLAB},                                           \
         .state = CACHE_LIVE                                                                       \
     }
 
@@ -65,10 +65,10 @@ static void leave_thread(struct cache *cache) {
 void cache_clear(struct cache *cache) {
     for (size_t step = 0; step < TINY_STEPS; step++)
         cache->tiny[step] = NO_SLAB;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        cache->current[cls] = NO_SLAB;
+    for (unsigned i = 0; i < SMALL_CLASSES; i++)
+        cache->small[i] = NO_SLAB;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
         memset(cache->bins[cls].lists, 0, sizeof cache->bins[cls].lists);
-    }
 }
 
 /* With the registry's lock held: makes `cache` the live cache of the calling thread. */
@@ -95,7 +95,6 @@ static struct cache *make_new(void) {
     if (cache == NULL)
         return NULL;
     cache_clear(cache);
-    memcpy(cache->small_class, small_class_of_step, sizeof cache->small_class);
     lock_acquire(&registry.lock, RANK_REGISTRY);
     cache->all_next = registry.all;
     store_release(&registry.all, cache);
@@ -140,14 +139,14 @@ static void give_up_list(struct cache *cache, struct depot *depot, struct slab *
 static void give_up_class(struct cache *cache, unsigned cls, struct slab **empty) {
     const struct bin *bin = &cache->bins[cls];
     struct depot *depot = &depots[cls];
-    bool has_none = cache->current[cls] == NO_SLAB;
+    bool has_none = cache_current(cache, cls) == NO_SLAB;
     for (unsigned list = 0; list < LISTS; list++)
         has_none = has_none && bin->lists[list] == NULL;
     if (has_none)
         return;
     lock_acquire(&depot->lock, RANK_CLASS);
-    if (cache->current[cls] != NO_SLAB)
-        cache_give_up(cache, depot, cache->current[cls], empty);
+    if (cache_current(cache, cls) != NO_SLAB)
+        cache_give_up(cache, depot, cache_current(cache, cls), empty);
     for (unsigned list = 0; list < LISTS; list++)
         give_up_list(cache, depot, bin->lists[list], empty);
     lock_release(&depot->lock, RANK_CLASS);

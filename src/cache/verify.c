@@ -10,7 +10,7 @@
 
 static bool is_empty(const struct cache *cache) {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        if (cache->current[cls] != &cache_no_slab)
+        if (cache_current(cache, cls) != &cache_no_slab)
             return false;
         for (unsigned list = 0; list < LISTS; list++)
             if (cache->bins[cls].lists[list] != NULL)
@@ -84,7 +84,7 @@ static bool verify_queue(const struct cache *cache, struct violation *violation)
 bool cache_verify_still(const struct cache *cache, struct violation *violation) {
     size_t listed = 0;
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        const struct slab *current = cache->current[cls];
+        const struct slab *current = cache_current(cache, cls);
         if (current != &cache_no_slab) {
             listed++;
             if (!verify_member(cache, current, cls, SLAB_CURRENT, violation))
@@ -99,7 +99,7 @@ bool cache_verify_still(const struct cache *cache, struct violation *violation) 
     }
     MUST_EQUAL(listed, cache->verify_slabs, "a cache has lost a slab", cache);
     for (size_t step = 0; step < TINY_STEPS; step++)
-        MUST_HOLD(cache->tiny[step] == cache->current[tiny_class_of_step[step]],
+        MUST_HOLD(cache->tiny[step] == cache_current(cache, tiny_class_of_step[step]),
                   "the current slab of a size is not that of its class", cache);
     return verify_queue(cache, violation);
 }

@@ -42,21 +42,22 @@ static size_t list_length(const struct slab *list, unsigned state) {
 static void expect_invariants(void) {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         const struct bin *bin = &cache->bins[cls];
-        EXPECT(cache->current[cls] != NULL);
-        EXPECT(cache->current[cls] == &cache_no_slab ||
-               (cache->current[cls]->state == SLAB_CURRENT && cache->current[cls]->cls == cls));
+        const struct slab *current = cache_current(cache, cls);
+        EXPECT(current != NULL);
+        EXPECT(current == &cache_no_slab ||
+               (current->state == SLAB_CURRENT && current->cls == cls));
         list_length(bin->lists[LIST_PARTIAL], SLAB_PARTIAL);
         list_length(bin->lists[LIST_SPARSE], SLAB_SPARSE);
         list_length(bin->lists[LIST_PURGED], SLAB_PURGED);
         list_length(bin->lists[LIST_FULL], SLAB_FULL);
     }
     for (size_t step = 0; step < TINY_STEPS; step++)
-        EXPECT_AT(cache->tiny[step] == cache->current[tiny_class_of_step[step]], step);
+        EXPECT_AT(cache->tiny[step] == cache_current(cache, tiny_class_of_step[step]), step);
 }
 
 static void *take(unsigned cls) {
     struct slab *slab = cache_refill(cache, cls, true);
-    EXPECT(slab != NULL && slab->cls == cls && slab == cache->current[cls]);
+    EXPECT(slab != NULL && slab->cls == cls && slab == cache_current(cache, cls));
     size_t slot = SIZE_MAX;
     EXPECT(slab_take(slab, &slot));
     return slab_slot_address(slab, slot);
@@ -89,11 +90,11 @@ Test(cache, a_refill_serves_all_sizes_of_its_class_and_no_other, .init = set_up)
     void *pointer;
     expect_invariants();
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        EXPECT(cache_refill(cache, cls, true) == cache->current[cls]);
+        EXPECT(cache_refill(cache, cls, true) == cache_current(cache, cls));
         expect_invariants();
     }
     for (size_t bytes = 0; bytes <= SMALL_MAX_BYTES; bytes += bytes < 2048 ? 1 : 333) {
-        bool full = cache->current[class_of(bytes)]->summary == 0;
+        bool full = cache_current(cache, class_of(bytes))->summary == 0;
         bool hot = bytes <= TINY_MAX_BYTES ? hot_malloc_tiny(bytes, &pointer)
                                            : hot_malloc_small(bytes, &pointer);
         EXPECT_AT(hot == !full, bytes);
@@ -170,7 +171,7 @@ Test(cache, a_partial_slab_is_used_before_a_fresh_one, .init = set_up) {
     for (size_t i = 0; i < slots / 2; i++)
         give(pointers[i]);
     EXPECT_EQ(slab->state, SLAB_PARTIAL);
-    while (cache->current[CLS]->summary != 0)
+    while (cache_current(cache, CLS)->summary != 0)
         take(CLS);
     EXPECT(take(CLS) == pointers[0]);
     EXPECT_EQ(slab->state, SLAB_CURRENT);
@@ -182,11 +183,11 @@ Test(cache, frees_of_the_current_slab_never_end_its_countdown, .init = set_up) {
     struct slab *slab = cache_refill(cache, CLS, true);
     for (int i = 0; i < 100000; i++)
         give(take(CLS));
-    EXPECT(cache->current[CLS] == slab && slab->state == SLAB_CURRENT);
+    EXPECT(cache_current(cache, CLS) == slab && slab->state == SLAB_CURRENT);
     EXPECT_EQ(cache->bins[CLS].frees + slab_frees_since_set(slab), 100000);
     slab->countdown = 1; /* as after two thousand million more */
     give(take(CLS));
-    EXPECT(cache->current[CLS] == slab && slab->state == SLAB_CURRENT);
+    EXPECT(cache_current(cache, CLS) == slab && slab->state == SLAB_CURRENT);
     EXPECT(slab->countdown > 1000000);
     expect_invariants();
 }

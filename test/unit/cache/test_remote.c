@@ -278,6 +278,6 @@ Test(remote, a_producer_and_a_consumer_lose_no_slot, .init = set_up, .timeout = 
         live += at->slots - slab_count_free(at);
     for (struct slab *at = cache->bins[slab->cls].lists[LIST_PARTIAL]; at != NULL; at = at->next)
         live += at->slots - slab_count_free(at);
-    struct slab *current = cache->current[class_of(BYTES)];
+    struct slab *current = cache_current(cache, class_of(BYTES));
     EXPECT_EQ(live + current->slots - slab_count_free(current), 0);
 }

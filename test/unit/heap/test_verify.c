@@ -195,8 +195,8 @@ Test(verify, lists_of_the_own_cache) {
     DAMAGE(purged->countdown, (uint32_t)purged->slots - slab_count_free(purged) + 1,
            "a purged slab's countdown does not end before it is empty");
     DAMAGE(bin->lists[LIST_FULL], partial, "a slab is listed under another class");
-    DAMAGE(cache->tiny[6], cache->tiny[20], "the current slab of a size is not that of its class");
-    DAMAGE(cache->current[5], (struct slab *)&cache_no_slab, "a cache has lost a slab");
+    DAMAGE(cache->tiny[19], cache->tiny[6], "the current slab of a size is not that of its class");
+    DAMAGE(cache->tiny[6], (struct slab *)&cache_no_slab, "a cache has lost a slab");
     DAMAGE(full->owner, (uintptr_t)&cache_shared, "a cache has lost a slab");
     DAMAGE(full->owner, (uintptr_t)cache | OWNER_PENDING, "a slab with remote frees is not queued");
     DAMAGE(cache->remote_queue, full, "a slab is queued twice, or not as pending");
@@ -307,7 +307,7 @@ Test(verify, registry) {
     DAMAGE(pooled->pool_next, pooled, "the pool of caches is linked in a circle");
     struct slab *slab = own_current();
     DAMAGE(slab->owner, (uintptr_t)pooled, "a slab's owner is a cache without a thread");
-    DAMAGE(pooled->current[4], slab, "a cache without a thread is not empty");
+    DAMAGE(pooled->small[4], slab, "a cache without a thread is not empty");
     DAMAGE(pooled->all_next, NULL, "a cache in use is not listed under its thread");
     expect_whole();
 }
