@@ -15,7 +15,11 @@
 #include "slab/zone.h"
 
 unsigned cache_relink_mark(const struct slab *slab) {
-    unsigned mark = (unsigned)slab->slots / RELINK_FRACTION;
+    unsigned slots = (unsigned)slab->slots;
+    unsigned few = slots / RELINK_FEW_FRACTION;
+    unsigned mark = slots / RELINK_FRACTION;
+    few = few < RELINK_SLOTS ? few : RELINK_SLOTS;
+    mark = mark > few ? mark : few;
     return SLM_TORTURE || mark == 0 ? 1 : mark;
 }
 
@@ -36,8 +40,10 @@ static void install_current(struct cache *cache, unsigned cls, struct slab *slab
     }
     size_t last = size_classes[cls].slot_bytes >> TINY_STEP_SHIFT;
     size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> TINY_STEP_SHIFT) + 1;
-    for (size_t step = first; step <= last; step++)
-        cache->tiny[step] = slab;
+    /* As often for each class: how many steps it has can't be predicted. */
+#pragma GCC unroll 8
+    for (size_t i = 0; i < TINY_STEPS_PER_CLASS; i++)
+        cache->tiny[first + i < last ? first + i : last] = slab;
 }
 
 static struct slab **list_of(struct cache *cache, const struct slab *slab) {
@@ -103,11 +109,19 @@ void cache_settle(struct cache *cache, struct slab *slab) {
 }
 
 void cache_countdown_over(struct cache *cache, struct slab *slab) {
-    if (slab->state == SLAB_CURRENT) {
+    if (UNLIKELY(slab->state == SLAB_CURRENT)) {
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         return;
     }
     cache_unlist(cache, slab);
+    unsigned mark = cache_relink_mark(slab);
+    unsigned sparse = cache_sparse_mark(slab);
+    if (LIKELY(slab->state == SLAB_FULL && slab->countdown == 0 && mark < sparse)) {
+        /* As most often: no need to count that so many are free. */
+        cache_restart_countdown(cache, slab, sparse - mark);
+        cache_list_as(cache, slab, SLAB_PARTIAL);
+        return;
+    }
     cache_settle(cache, slab);
 }
 

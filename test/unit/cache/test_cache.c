@@ -138,7 +138,8 @@ Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = 
             pointers[i][slot] = take(CLS);
     }
     EXPECT(cache_refill(cache, CLS, true) != slabs[2]); /* now all three are full */
-    uint32_t mark = SLM_TORTURE ? 1 : (uint32_t)slabs[0]->slots / RELINK_FRACTION;
+    uint32_t mark = cache_relink_mark(slabs[0]);
+    EXPECT_EQ(mark, SLM_TORTURE ? 1 : slabs[0]->slots / RELINK_FRACTION);
     for (unsigned i = 0; i < 2; i++) {
         for (uint32_t k = 0; k < mark; k++) {
             EXPECT_EQ(slabs[i]->state, SLAB_FULL);
