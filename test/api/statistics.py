@@ -34,7 +34,7 @@ def fields(value, path=""):
     if isinstance(value, list):
         return set().union(*(fields(v, path + "[]") for v in value)) if value else set()
     if isinstance(value, dict):
-        keyed = path in ("memory", "zones", "slabs")
+        keyed = path in ("memory", "zones", "slabs", "locks")
         return set().union(*(fields(v, (path + "." if path else "") + ("*" if keyed else k))
                              for k, v in value.items()))
     return {path}
@@ -55,6 +55,9 @@ def check_sums(stats, fail):
         classes = sum(c[column] for c in stats["classes"])
         if classes != zones["TINY"][column] + zones["SMALL"][column]:
             fail(f"classes: {column} does not add up")
+    for guards, lock in stats["locks"].items():
+        if lock["contended"] > lock["acquired"]:
+            fail(f"locks of {guards}: more contended than acquired")
     for c in stats["classes"]:
         if c["live"] != c["allocations"] - c["frees"] or c["live"] > c["slots"]:
             fail(f"class {c['slot_bytes']} contradicts itself")

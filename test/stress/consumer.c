@@ -108,7 +108,9 @@ static void sleeping(void) {
         report("freed by another, the producer asleep:", before);
         malloc_trim(0);
         report("after malloc_trim too:", before);
-        CHECK(SLM_PREFIXED || rss_bytes() <= before + (full - before) / 10 + 8 * MIB,
+        /* Where the system refuses a fifth of the purges, that stays. */
+        CHECK(SLM_PREFIXED || rss_bytes() <= before + (full - before) / (SLOWNESS > 1 ? 3 : 10)
+                                                 + 8 * MIB,
               "RSS %zu when all is free, %zu before, %zu when it lived", rss_bytes(), before, full);
         CHECK(live_bytes() <= live + 64 * 1024, "%zu bytes live, before %zu", live_bytes(), live);
         first = pass == 0 ? full : first;
