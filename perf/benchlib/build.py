@@ -39,7 +39,7 @@ def build_programs():
     compiler = os.environ.get("CC", "cc")
     for source in sorted(PROGRAMS.glob("*.c")):
         target = BUILD / source.stem
-        if not is_older(target, (source, PROGRAMS / "common.h", pathlib.Path(__file__))):
+        if not is_older(target, (source, *PROGRAMS.glob("*.h"), pathlib.Path(__file__))):
             continue
         # Linked statically: see launch.c.
         link = ("-static",) if source.stem == "launch" else ()
