@@ -38,7 +38,8 @@ static void evict(struct random *random) {
 }
 
 int main(int count, char **arguments) {
-    size_t most = number(count, arguments, 1, usage), turnovers = number(count, arguments, 2, usage);
+    size_t most = number(count, arguments, 1, usage);
+    size_t turnovers = number(count, arguments, 2, usage);
     struct random random = {5};
     values = own_table(most / 32 * sizeof *values);
     begin_measuring();

@@ -3,8 +3,8 @@
  *   flow PRODUCERS LIVE OPERATIONS
  *
  * Producers fill blocks of 64 bytes to 64 KiB and hand them over in order; the consumer frees the
- * oldest as soon as LIVE bytes are there, and allocates nothing itself. What it frees must serve the
- * producers again, not pile up (field cases F5, 21). */
+ * oldest as soon as LIVE bytes are there, and allocates nothing itself. What it frees must serve
+ * the producers again, not pile up (field cases F5, 21). */
 #include <stdatomic.h>
 
 #include "memory.h"

@@ -1,8 +1,8 @@
 /* Purpose: what the programs of perf/memory share: what of the process is resident, the allocator's
  *          own call that gives memory back, and tables that are no part of the heap.
  *
- * A figure is printed as `name value`; a sample of the course of memory as `at X resident R live L`,
- * where X is seconds or the share of the work done. Nothing here calls malloc while it measures. */
+ * A figure is printed as `name value`; a sample of the course of memory as `at X resident R live
+ * L`, where X is seconds or the share of the work done. Nothing here allocates as it measures. */
 #ifndef PERF_MEMORY_H
 #define PERF_MEMORY_H
 

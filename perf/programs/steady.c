@@ -9,8 +9,8 @@
  *
  *   steady maps OPERATIONS LIVE
  *
- * Replaces random blocks of 4 KiB to 64 MiB, of which only ends are touched, and counts the lines of
- * /proc/self/maps (field case E2). */
+ * Replaces random blocks of 4 KiB to 64 MiB, of which only ends are touched, and counts the lines
+ * of /proc/self/maps (field case E2). */
 #include "memory.h"
 
 static const char usage[] = "churn THREADS OPERATIONS | maps OPERATIONS LIVE";

@@ -7,6 +7,7 @@
 #include "api/malloc.h"
 #include "base/fatal.h"
 #include "core/options.h"
+#include "heap/background.h"
 #include "heap/heap.h"
 #include "report/explain.h"
 #include "report/help.h"
@@ -46,9 +47,12 @@ static __attribute__((constructor)) void start(void) {
     heap_start_checks();
     if (option_get(OPTION_explain_faults) != 0)
         explain_faults_start();
+    if (option_get(OPTION_background) == BACKGROUND_ON)
+        background_apply_option();
 }
 
 static __attribute__((destructor)) void report(void) {
+    background_stop();
     summary_at_exit();
     if (option_get(OPTION_leaks) != LEAKS_EXIT || !leaks_report(summary_descriptor()))
         return;

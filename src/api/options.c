@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fatal.h"
+#include "heap/background.h"
 #include "report/diagnosis.h"
 #include "report/summary.h"
 #include "slab/zone.h"
@@ -42,6 +43,8 @@ bool slm_option_set(const char *name, const char *value) {
         return failed(error);
     if (changed == OPTION_purge_delay)
         zone_look_soon();
+    if (changed == OPTION_background)
+        background_apply_option();
     if (changed == OPTION_stats) {
         TEXT(complaints, COMPLAINTS_BYTES);
         summary_set_up(&complaints);

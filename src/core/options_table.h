@@ -42,6 +42,9 @@
       OPTION_BYTES(0, (uint64_t)1 << 46, NULL),                                                    \
       "how much of freed blocks above 128 KiB is kept for reuse, even if less than that is live; " \
       "0: none")                                                                                   \
+    X(background, BACKGROUND_LAZY, OPTION_LIVE, OPTION_WORDS("off|lazy|on"),                       \
+      "a thread of the library's own that gives free memory back while nobody calls it; lazy: "    \
+      "in a process that has threads and a heap of 32 MiB or more")                                \
     SLM_CHECK_OPTIONS(X)
 
 /* Those of check/ (docs/debugging.md): any of them makes every call slower. */

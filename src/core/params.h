@@ -80,6 +80,9 @@
  * the option purge_delay). */
 #define PURGE_DELAY_MS (SLM_TORTURE ? 1u : 1000u)
 
+/* With the option background=lazy: a heap that never held so much has no background thread. */
+#define BACKGROUND_MIN_BYTES ((size_t)32 << 20)
+
 /* While the other zone grows, a zone keeps so much memory of empty slabs, and this part of what it
  * has in use. */
 #define KEEP_DIRTY_BYTES ((size_t)2 << 20)

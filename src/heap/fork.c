@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "check/check.h"
+#include "heap/background.h"
 #include "heap/heap.h"
 #include "large/large.h"
 #include "os/metadata.h"
@@ -81,6 +82,7 @@ static void in_child(void) {
     cache_mark_vanished(cache_self);
     zone_recover_purged();
     check_after_fork();
+    background_after_fork();
     release_all();
     return_lent();
     if (_IO_list_resetlock != NULL)
@@ -98,6 +100,7 @@ void heap_disown(void) {
     lock_reset(heap_shared_lock());
     lock_reset(check_lock());
     check_after_fork();
+    background_after_fork();
     cache_mark_vanished(cache_self);
     zone_recover_purged();
 }

@@ -32,7 +32,7 @@ static void *take_or_grow(unsigned cls, bool *is_zero) {
     if (UNLIKELY(cache == NULL))
         return NULL;
     void *pointer = take_slot(cache, cls, true, is_zero);
-    heap_return_cache(cache);
+    heap_return_grown_cache(cache);
     return pointer;
 }
 
@@ -77,7 +77,7 @@ static void *malloc_class(unsigned cls, bool *is_zero) {
 static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
     if (LIKELY(cache != NULL)) /* without memory for slabs, a mapping may still be had */
-        heap_return_cache(cache);
+        heap_return_grown_cache(cache);
     void *pointer = large_alloc(bytes, alignment, is_zero);
     if (UNLIKELY(pointer == NULL)) {
         reclaim();

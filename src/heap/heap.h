@@ -64,6 +64,10 @@ void heap_start_checks(void);
  * locked. NULL: the heap could not be set up. */
 struct cache *heap_borrow_cache(void);
 void heap_return_cache(struct cache *cache);
+
+/* The same after an allocation: the heap may have grown so that it needs a background thread. Not
+ * after a free. */
+void heap_return_grown_cache(struct cache *cache);
 struct lock *heap_shared_lock(void);
 
 /* --- verify.c --------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
  * (field case A4). */
 #include <pthread.h>
 
+#include "heap/background.h"
 #include "heap/checked.h"
 #include "heap/heap.h"
 #include "os/os.h"
@@ -43,6 +44,7 @@ static void thread_exits(void *value) {
     if (++cache->exit_rounds < EXIT_ROUND && pthread_setspecific(exit_key, cache) == 0)
         return;
     cache_destroy(cache);
+    background_thread_ended();
 }
 
 static void set_state(uintptr_t state) {
@@ -131,6 +133,7 @@ static struct cache *first_call(void) {
         cache_destroy(cache);
         cache = NULL;
     }
+    watch_note_growth(); /* by a thread more: background_consider asks for threads, too */
     return cache;
 }
 
@@ -152,6 +155,12 @@ struct cache *heap_borrow_cache(void) {
 void heap_return_cache(struct cache *cache) {
     if (UNLIKELY(cache == &cache_shared))
         lock_release(&shared_lock, RANK_SHARED_CACHE);
+}
+
+void heap_return_grown_cache(struct cache *cache) {
+    if (UNLIKELY(cache == &cache_shared))
+        lock_release(&shared_lock, RANK_SHARED_CACHE);
+    background_look();
 }
 
 void heap_set_up(void) {

@@ -6,6 +6,7 @@
 #include "core/options.h"
 #include "large/extent.h"
 #include "large/pagemap.h"
+#include "os/watch.h"
 
 enum { EXPIRE_BATCH = 8, DESCRIPTORS = 4 };
 
@@ -86,18 +87,22 @@ static size_t unmap(const struct piece *pieces, unsigned count) {
     return bytes;
 }
 
-size_t large_purge(void) {
+static size_t purge(uint64_t before_ms, bool keeps_some) {
     struct piece pieces[EXPIRE_BATCH];
     size_t bytes = 0;
     size_t rounds = extent_free_count() / EXPIRE_BATCH + 1;
     while (rounds-- > 0) {
         enter_lock();
-        unsigned count = take_expired(pieces, UINT64_MAX, 0);
+        unsigned count = take_expired(pieces, before_ms, keeps_some ? cache_limit() : 0);
         leave_lock();
         bytes += unmap(pieces, count);
     }
     return bytes;
 }
+
+size_t large_purge(void) { return purge(UINT64_MAX, false); }
+
+size_t large_purge_expired(uint64_t before_ms) { return purge(before_ms, true); }
 
 /* --- allocation ------------------------------------------------------------------------------- */
 
@@ -143,6 +148,7 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     if (extent != NULL) {
         store_relaxed(&large.stats.mappings, large.stats.mappings + 1);
         make_live(extent, bytes);
+        watch_note_growth();
     }
     leave_lock();
     if (extent == NULL)
@@ -238,6 +244,7 @@ enum fault large_free(void *pointer) {
     unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
     leave_lock();
     unmap(pieces, count);
+    watch_note_free();
     return FAULT_NONE;
 }
 
@@ -294,6 +301,7 @@ void *large_resize(void *pointer, size_t bytes) {
     }
     leave_lock();
     unmap(pieces, count);
+    watch_note_free();
     return result;
 }
 

@@ -52,6 +52,9 @@ enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes);
 /* Gives the whole cache back to the system; returns the bytes. */
 size_t large_purge(void);
 
+/* The same with what was freed before `before_ms`, or is more than the cache may hold. */
+size_t large_purge_expired(uint64_t before_ms);
+
 /* With the lock held: verifies extents, lists and counters. */
 bool large_verify(struct violation *violation);
 

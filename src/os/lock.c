@@ -11,6 +11,8 @@ static uintptr_t forking_thread;
 
 void lock_set_forking(uintptr_t thread) { store_relaxed(&forking_thread, thread); }
 
+bool lock_is_forking(void) { return load_relaxed(&forking_thread) != 0; }
+
 static void die_of_reentry(void) {
     TEXT(line, 256);
     text_format(&line, "slabmalloc: malloc or free was called again by a signal handler, from "

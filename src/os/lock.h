@@ -90,5 +90,6 @@ HOT_INLINE void lock_reset(struct lock *lock) {
 
 /* The thread that is between fork's prepare and its end, or 0. */
 void lock_set_forking(uintptr_t thread);
+bool lock_is_forking(void);
 
 #endif

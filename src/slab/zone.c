@@ -3,6 +3,7 @@
 #include "slab/zone.h"
 
 #include "core/options.h"
+#include "os/watch.h"
 #include "slab/range.h"
 
 struct zone_map zone_map;
@@ -136,6 +137,7 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
             zone->held_peak = zone->used + zone->dirty + zone->purging;
             fetch_add_relaxed(&zone->growth, 1);
+            watch_note_growth();
         }
     }
     lock_release(&zone->lock, RANK_ZONE);
@@ -168,8 +170,10 @@ void zone_release(struct slab *slab) {
     if (purge)
         zone->next_purge_ms = now + option_get(OPTION_purge_delay) / 2;
     lock_release(&zone->lock, RANK_ZONE);
-    if (purge)
+    if (purge) {
         zone_purge(kind, option_purge_before(now));
+        watch_note_free(); /* the background thread has called zone_look_soon, if it sleeps */
+    }
 }
 
 /* With the lock held: takes a run of at most `most` neighbouring dirty slabs out of the sets. Its

@@ -113,7 +113,7 @@ void zone_release(struct slab *slab);
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
 
 /* The next release looks for slabs that were empty for long, whenever the last one did: the option
- * purge_delay has changed. */
+ * purge_delay has changed, or the background thread is to be woken. */
 void zone_look_soon(void);
 
 /* Bytes by which the zone holds more than it ever did before, since the last call. */
