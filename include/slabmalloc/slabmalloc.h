@@ -192,6 +192,21 @@ struct slm_event {
 #define SLM_HAVE_HISTORY 1
 SLM_API size_t slm_history(const void *pointer, struct slm_event *events, size_t count);
 
+enum slm_leaks_kind {
+    SLM_LEAKS_LIVE, /* every block that lives */
+    SLM_LEAKS_LOST, /* live blocks that the program has no pointer to any more */
+};
+
+/* Writes the leaks of that kind to the file descriptor `fd`, by size and call stack, most bytes
+ * first: nothing if there are none. Returns how many blocks: of SLM_LEAKS_LOST, those that only
+ * lost ones point to are counted too. Known are blocks that were allocated with any check option
+ * on; call stacks with history=on or leaks=exit; the C library's own are left out. Takes all of the
+ * heap's locks; for SLM_LEAKS_LOST other threads stand still meanwhile (see docs/debugging.md for
+ * what is looked through, and for how long). -1: EINVAL, no such kind; ENODATA, no check option is
+ * on; ENOMEM; or the error of a write. */
+#define SLM_HAVE_LEAKS 1
+SLM_API ptrdiff_t slm_leaks(int fd, enum slm_leaks_kind kind);
+
 /* --- looking into the heap -------------------------------------------------------------------- */
 
 /* All of these allocate nothing, change errno only on failure, and write through a small buffer on

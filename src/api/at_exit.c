@@ -52,9 +52,13 @@ static __attribute__((constructor)) void start(void) {
 }
 
 static __attribute__((destructor)) void report(void) {
+    size_t blocks = 0;
     background_stop();
     summary_at_exit();
-    if (option_get(OPTION_leaks) != LEAKS_EXIT || !leaks_report(summary_descriptor()))
+    if (option_get(OPTION_leaks) == LEAKS_EXIT)
+        leaks_report(summary_descriptor(), (enum check_leaks_kind)option_get(OPTION_leak_check),
+                     " at exit", &blocks);
+    if (blocks == 0)
         return;
     int code = (int)option_get(OPTION_leaks_exit_code);
     if (code != 0) {

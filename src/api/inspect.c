@@ -14,6 +14,7 @@
 #include "heap/heap.h"
 #include "report/breakdown.h"
 #include "report/diagnosis.h"
+#include "report/leaks.h"
 #include "report/show.h"
 #include "report/stats.h"
 
@@ -82,6 +83,18 @@ size_t slm_history(const void *pointer, struct slm_event *events, size_t count) 
             events[i].stack[frame] = (void *)found[i].frames[frame];
     }
     return i;
+}
+
+ptrdiff_t slm_leaks(int fd, enum slm_leaks_kind kind) {
+    size_t blocks;
+    int error = EINVAL;
+    if (!load_relaxed(&check_active))
+        error = ENODATA;
+    else if (kind == SLM_LEAKS_LIVE)
+        error = leaks_report(fd, CHECK_LEAKS_LIVE, "", &blocks);
+    else if (kind == SLM_LEAKS_LOST)
+        error = leaks_report(fd, CHECK_LEAKS_LOST, "", &blocks);
+    return succeeded(error) ? (ptrdiff_t)blocks : -1;
 }
 
 int slm_malloc_trim(size_t pad) {

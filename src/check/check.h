@@ -173,27 +173,4 @@ struct check_event {
 /* The last calls about the slot or LARGE block that starts at `start`, latest first. */
 size_t check_history(uintptr_t start, struct check_event *events, size_t count);
 
-/* --- leaks.c ---------------------------------------------------------------------------------- */
-
-/* Live blocks of one size from one place. */
-struct check_leak {
-    size_t count;
-    size_t bytes; /* asked for, of one */
-    enum call call;
-    uint32_t stack;
-    const uintptr_t *frames;
-    unsigned depth;
-};
-
-struct check_leaks {
-    struct check_leak *groups; /* most bytes first */
-    size_t group_count;
-    size_t blocks, bytes;           /* of all groups */
-    size_t own_blocks, own_bytes;   /* libc's, which are in no group */
-};
-
-/* What still lives of that which was allocated with checks on. To be called once, at exit, for the
- * memory of the groups stays. False: no memory. */
-bool check_collect_leaks(struct check_leaks *leaks);
-
 #endif

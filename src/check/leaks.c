@@ -1,30 +1,19 @@
-/* Purpose: what still lives, by size and by place of allocation.
- * Owns:    nothing but the result.
- * Locking: RANK_CHECK, held by the caller of everything static here. Threads may still run; they
- *          wait.
+/* Purpose: leaks.h.
  *
  * libc's own blocks (stdio's buffers, the table of atexit, the loader's lists) are never freed, and
  * nobody's leaks. A block is libc's own if it was the loader that asked for it, or if libc did and
  * its data, or another such block, points to it: what strdup or getline allocated for the program
- * is not in there. Static programs have no libc of their own: there, nothing is excused. */
+ * is not in there. Static programs have no libc of their own: there, it is the streams and their
+ * buffers. */
+#include "check/leaks.h"
+
 #include <link.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bits.h"
-#include "check/record.h"
+#include "check/reach.h"
 #include "check/stacks.h"
-
-enum { SEGMENTS_MAX = 16 };
-
-struct segment {
-    uintptr_t start, end;
-};
-
-struct modules {
-    struct segment libc, loader; /* all of each, code and data */
-    struct segment data[SEGMENTS_MAX];
-    unsigned data_count;
-};
 
 /* --- libc's own ------------------------------------------------------------------------------- */
 
@@ -33,38 +22,56 @@ static bool is_named(const char *path, const char *prefix) {
     return strncmp(slash != NULL ? slash + 1 : path, prefix, strlen(prefix)) == 0;
 }
 
+static void note(struct span *spans, unsigned *count, unsigned most, uintptr_t start,
+                 uintptr_t end) {
+    if (*count < most)
+        spans[(*count)++] = (struct span){start, end};
+}
+
 static int visit_module(struct dl_phdr_info *info, size_t size, void *context) {
-    struct modules *modules = context;
+    struct check_caller *caller = context;
     bool is_libc = is_named(info->dlpi_name, "libc.so") || is_named(info->dlpi_name, "libc-");
     bool is_loader = is_named(info->dlpi_name, "ld-");
-    struct segment whole = {UINTPTR_MAX, 0};
+    struct span whole = {UINTPTR_MAX, 0};
     (void)size;
-    if (!is_libc && !is_loader)
-        return 0;
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uintptr_t start = info->dlpi_addr + header->p_vaddr;
         uintptr_t end = start + header->p_memsz;
+        uintptr_t variables = (uintptr_t)info->dlpi_tls_data;
+        if (header->p_type == PT_TLS && variables != 0)
+            note(caller->data, &caller->data_count, DATA_MAX, variables,
+                 variables + header->p_memsz);
         if (header->p_type != PT_LOAD)
             continue;
         whole.start = start < whole.start ? start : whole.start;
         whole.end = end > whole.end ? end : whole.end;
-        if ((header->p_flags & PF_W) && modules->data_count < SEGMENTS_MAX)
-            modules->data[modules->data_count++] = (struct segment){start, end};
+        if ((header->p_flags & PF_W) == 0)
+            continue;
+        note(caller->data, &caller->data_count, DATA_MAX, start, end);
+        if (is_libc || is_loader)
+            note(caller->libc_data, &caller->libc_data_count, LIBC_DATA_MAX, start, end);
     }
-    *(is_libc ? &modules->libc : &modules->loader) = whole;
+    if (is_libc || is_loader)
+        *(is_libc ? &caller->libc : &caller->loader) = whole;
     return 0;
 }
 
-static bool holds(const struct segment *segment, uintptr_t address) {
-    return address - segment->start < segment->end - segment->start;
+void check_find_modules(struct check_caller *caller) {
+    caller->libc = caller->loader = (struct span){0, 0};
+    caller->libc_data_count = caller->data_count = 0;
+    dl_iterate_phdr(visit_module, caller);
 }
 
-static bool is_called_from(const struct place *place, const struct segment *segment) {
+static bool holds(const struct span *span, uintptr_t address) {
+    return address - span->start < span->end - span->start;
+}
+
+static bool is_called_from(const struct place *place, const struct span *span) {
     unsigned depth;
     const uintptr_t *frames = place->events != NULL ? stacks_get(place->events[0].stack, &depth)
                                                     : NULL;
-    return frames != NULL && holds(segment, frames[0]);
+    return frames != NULL && holds(span, frames[0]);
 }
 
 static void excuse(struct record *record, bool *more) {
@@ -73,18 +80,18 @@ static void excuse(struct record *record, bool *more) {
 }
 
 struct search {
-    struct modules modules;
+    const struct check_caller *caller;
     bool more;
 };
 
-/* Excuses what libc asked for and the words of a segment point to. */
+/* Excuses what libc asked for and these words point to. */
 static void follow(struct search *search, uintptr_t start, uintptr_t end) {
     for (uintptr_t at = round_up(start, sizeof(uintptr_t)); at + sizeof(uintptr_t) <= end;
          at += sizeof(uintptr_t)) {
         struct place place;
         if (record_block_of(*(const uintptr_t *)at, &place) != 0 &&
             (place.record->flags & RECORD_LIBC) == 0 &&
-            is_called_from(&place, &search->modules.libc))
+            is_called_from(&place, &search->caller->libc))
             excuse(place.record, &search->more);
     }
 }
@@ -92,7 +99,7 @@ static void follow(struct search *search, uintptr_t start, uintptr_t end) {
 static void visit_loaders(uintptr_t start, const struct place *place, void *context) {
     struct search *search = context;
     (void)start;
-    if (is_called_from(place, &search->modules.loader))
+    if (is_called_from(place, &search->caller->loader))
         excuse(place->record, &search->more);
 }
 
@@ -103,10 +110,32 @@ static void visit_excused(uintptr_t start, const struct place *place, void *cont
     follow(context, start, start + place->record->bytes);
 }
 
+/* glibc's list of open streams: what fopen made is a block, and so is its buffer. */
+extern struct _IO_FILE *_IO_list_all __attribute__((weak));
+
+static void excuse_block(uintptr_t address) {
+    struct place place;
+    if (record_block_of(address, &place) != 0)
+        place.record->flags |= RECORD_LIBC;
+}
+
+static void excuse_streams(void) {
+    if (&_IO_list_all == NULL)
+        return;
+    for (const struct _IO_FILE *stream = _IO_list_all; stream != NULL;
+         stream = stream->_chain) {
+        excuse_block((uintptr_t)stream);
+        excuse_block((uintptr_t)stream->_IO_buf_base);
+    }
+}
+
 static void excuse_libc(struct search *search) {
+    const struct check_caller *caller = search->caller;
     record_walk(visit_loaders, search);
-    for (unsigned i = 0; i < search->modules.data_count; i++)
-        follow(search, search->modules.data[i].start, search->modules.data[i].end);
+    for (unsigned i = 0; i < caller->libc_data_count; i++)
+        follow(search, caller->libc_data[i].start, caller->libc_data[i].end);
+    if (caller->libc.start == caller->libc.end)
+        excuse_streams();
     while (search->more) {
         search->more = false;
         record_walk(visit_excused, search);
@@ -139,6 +168,12 @@ static void visit_live(uintptr_t start, const struct place *place, void *context
         leaks->own_bytes += place->record->bytes;
         return;
     }
+    if (place->record->flags & RECORD_HELD) {
+        leaks->held_blocks++;
+        leaks->held_bytes += place->record->bytes;
+    }
+    if (place->record->flags & (RECORD_HELD | RECORD_REACHED))
+        return;
     leaks->blocks++;
     leaks->bytes += place->record->bytes;
     if (grouping->size == 0)
@@ -196,29 +231,55 @@ static void finish(struct check_leaks *leaks, size_t size) {
     sort(leaks->groups, used);
 }
 
-static bool collect(struct check_leaks *leaks) {
+static bool group(struct check_leaks *leaks) {
     struct grouping grouping = {leaks, 0};
     record_walk(visit_live, &grouping);
     if (leaks->blocks == 0)
         return true;
     size_t size = (size_t)2 << bit_highest(2 * leaks->blocks);
-    *leaks = (struct check_leaks){0};
-    leaks->groups = os_map(round_up(size * sizeof *leaks->groups, os_page_bytes));
+    leaks->memory_bytes = round_up(size * sizeof *leaks->groups, os_page_bytes);
+    leaks->groups = os_map(leaks->memory_bytes);
     if (leaks->groups == NULL)
         return false;
+    leaks->blocks = leaks->bytes = leaks->own_blocks = leaks->own_bytes = 0;
+    leaks->held_blocks = leaks->held_bytes = 0;
     grouping.size = size;
     record_walk(visit_live, &grouping);
     finish(leaks, size);
     return true;
 }
 
-bool check_collect_leaks(struct check_leaks *leaks) {
-    struct search search = {0};
-    *leaks = (struct check_leaks){0};
-    dl_iterate_phdr(visit_module, &search.modules); /* takes the loader's lock: before ours */
-    lock_acquire(check_lock(), RANK_CHECK);
+void check_drop_leaks(struct check_leaks *leaks) {
+    if (leaks->groups != NULL)
+        os_unmap(leaks->groups, leaks->memory_bytes);
+    leaks->groups = NULL;
+}
+
+/* --- all -------------------------------------------------------------------------------------- */
+
+static void unmark(uintptr_t start, const struct place *place, void *context) {
+    (void)start;
+    (void)context;
+    place->record->flags &= (uint8_t) ~(RECORD_LIBC | RECORD_SEEN | RECORD_REACHED | RECORD_HELD);
+}
+
+bool check_collect_leaks(enum check_leaks_kind kind, const struct check_caller *caller,
+                         const struct os_tasks *tasks, struct check_leaks *leaks) {
+    struct search search = {caller, false};
+    struct reach reach;
+    *leaks = (struct check_leaks){.kind = kind, .unstopped = tasks->unstopped};
+    if (kind == CHECK_LEAKS_LOST) {
+        if (!reach_begin(&reach))
+            return false;
+        leaks->saw_mappings = roots_look(&reach, caller, tasks);
+        reach_follow(&reach);
+    }
     excuse_libc(&search);
-    bool done = collect(leaks);
-    lock_release(check_lock(), RANK_CHECK);
+    if (kind == CHECK_LEAKS_LOST) {
+        reach_sort_out(&reach);
+        reach_end(&reach);
+    }
+    bool done = group(leaks);
+    record_walk(unmark, NULL);
     return done;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "large/large.h"
+#include "large/view.h"
 #include "os/metadata.h"
 #include "slab/zone.h"
 
@@ -247,6 +248,34 @@ void record_walk(void (*visit)(uintptr_t start, const struct place *place, void 
         if (place.record == &note->record)
             visit(note->start, &place, context);
     }
+}
+
+struct unknown_walk {
+    void (*visit)(uintptr_t start, size_t bytes, void *context);
+    void *context;
+};
+
+static bool visit_unknown(struct slab *slab, void *context) {
+    struct unknown_walk *walk = context;
+    const struct table *table = slab->slot_bytes != 0 ? table_peek(slab) : NULL;
+    for (size_t slot = 0; slab->slot_bytes != 0 && slot < slab->slots; slot++)
+        if (!slab_is_free(slab, slot) && (table == NULL || table->records[slot].flags == 0))
+            walk->visit((uintptr_t)slab_slot_address(slab, slot), slab->slot_bytes, walk->context);
+    return true;
+}
+
+static void visit_unknown_large(const struct large_view *view, void *context) {
+    struct unknown_walk *walk = context;
+    struct place place = in_large(view->address, false);
+    if (view->is_live && (place.record == NULL || place.record->flags == 0))
+        walk->visit(view->address, view->used_bytes, walk->context);
+}
+
+void record_walk_unknown(void (*visit)(uintptr_t start, size_t bytes, void *context),
+                         void *context) {
+    struct unknown_walk walk = {visit, context};
+    zone_walk(visit_unknown, &walk);
+    large_walk(visit_unknown_large, &walk);
 }
 
 uintptr_t check_block_start(uintptr_t address) {

@@ -25,6 +25,8 @@ enum record_flags {
     RECORD_FILLED = 4, /* DEAD: all of it was filled with freed_byte */
     RECORD_LIBC = 8,   /* LIVE, at exit: libc's own (leaks.c) */
     RECORD_SEEN = 16,  /* and looked through for pointers to others of its own */
+    RECORD_REACHED = 32, /* LIVE, while leaks are looked for (reach.h): a root leads to it, */
+    RECORD_HELD = 64,    /* or another block that no root leads to */
 };
 
 struct record {
@@ -66,5 +68,9 @@ uintptr_t record_block_of(uintptr_t address, struct place *place);
 /* Calls `visit` for each live known block. */
 void record_walk(void (*visit)(uintptr_t start, const struct place *place, void *context),
                  void *context);
+
+/* And for each block that lives for the heap and has no record. */
+void record_walk_unknown(void (*visit)(uintptr_t start, size_t bytes, void *context),
+                         void *context);
 
 #endif

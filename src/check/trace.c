@@ -61,8 +61,7 @@ void trace_init(void) {
     known.first_stack_end = getauxval(AT_RANDOM);
 }
 
-/* The end of the stack that `address` is on; 0: not known. */
-static uintptr_t stack_end(uintptr_t address) {
+uintptr_t trace_stack_end(uintptr_t address) {
     uintptr_t control_block = thread_id();
     if (address < control_block && control_block - address < STACK_BYTES_MAX)
         return control_block;
@@ -75,7 +74,7 @@ static bool is_own(uintptr_t code) { return code - known.start < known.end - kno
 
 void trace_take(struct trace *trace) {
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t end = stack_end(frame);
+    uintptr_t end = trace_stack_end(frame);
     trace->depth = 0;
     for (;;) {
         const uintptr_t *words = (const uintptr_t *)frame;

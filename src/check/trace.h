@@ -21,6 +21,9 @@ uint32_t trace_thread(void);
 /* In a forked child, whose thread has another. */
 void trace_forget_thread(void);
 
+/* The end of the calling thread's stack, which `address` is on; 0: not known. */
+uintptr_t trace_stack_end(uintptr_t address);
+
 /* The callers of the library, as far as frame pointers lead. Takes no lock, never faults. */
 void trace_take(struct trace *trace);
 

@@ -196,6 +196,55 @@ def run_leaks(run):
     run.expect("canary=on,leaks=none", ("leaks",), 0, ["done"], [])
 
 
+def run_lost(run):
+    """check_lost: what has a pointer somewhere is not told, wherever that is; what has none is."""
+    stack = r"(slabmalloc:     .*\n)+"
+    block = r"slabmalloc:   {} blocks? of {} bytes, allocated with malloc, called from\n" + stack
+    head = r"slabmalloc: leaks: "
+    one = head + r"90 bytes in 1 block lost, from 1 place\n"
+    for options in ("history=on", ALL + ",guard=on"):
+        history = options if "history" in options else options + ",history=on"
+        for scene in ("data", "bss", "variable", "interior", "large", "stack", "chain", "mapping",
+                      "key", "hole", "thread_stack", "thread_register", "deaf_thread"):
+            run.expect(history, (scene,), 0, [r"\A0\n\Z"], [])
+        run.expect(history, ("lost",), 0, [r"\A11\n\Z"],
+                   [r"\A" + head + r"300900 bytes in 11 blocks lost, from 2 places\n" +
+                    block.format(1, 300000) + block.format(10, 90) + r"\Z"])
+        run.expect(history, ("again",), 0, [r"\A1\n1\n2\n\Z"],
+                   [r"\A(" + one + block.format(1, 90) + "){2}" + head +
+                    r"180 bytes in 2 blocks lost, from 2 places\n"])
+        run.expect(history, ("held",), 0, [r"\A6\n\Z"],
+                   [r"\A" + head + r"64 bytes in 1 block lost, from 1 place, and with them 240 "
+                    r"bytes in 5 blocks that only they lead to\n" + block.format(1, 64) + r"\Z"])
+        run.expect(history, ("ring",), 0, [r"\A5\n\Z"],
+                   [r"\A" + head + r"112 bytes in 2 blocks lost, from 2 places, and with them 144 "
+                    r"bytes in 3 blocks that only they lead to\n" + block.format(1, 64) +
+                    block.format(1, 48) + r"\Z"])
+        for scene in ("busy_threads", "thread_makers"):
+            run.expect(history, (scene,), 0, [r"\A80\n\Z"],
+                       [head + r"360 bytes in 4 blocks lost, from 1 place\n"],
+                       [head + r"(?!360 bytes in 4 blocks lost, from 1 place\n)"])
+    run.expect("history=on", ("deaf_and_lost",), 0, [r"\A1\n\Z"],
+               [r"\A" + one + r"slabmalloc:   2 threads could not be stopped: "])
+    run.expect("history=on", ("without_proc",), 0, [r"\A1\n\Z"],
+               [r"\A" + one + r"slabmalloc:   /proc can't be read: "])
+    run.expect("history=on", ("wrong",), 0, [r"\A-1 22\n-1 9\n\Z"], [])
+    run.expect("canary=off", ("wrong",), 0, [r"\A-1 61\n-1 61\n\Z"], [])
+    run.expect("canary=on", ("held",), 0, [r"\A6\n\Z"], [r"called from\n\Z"])
+    run.expect("history=on", ("live",), 0, [r"\A1\n\Z"],
+               [r"\A" + head + r"90 bytes in 1 block still live, from 1 place \(and 0 bytes in 0 "])
+    leaks = "leaks=exit,leaks_exit_code=23,leak_check="
+    run.expect(leaks + "reachable", ("at_exit",), 23, ["done"], [r"\A" + one])
+    run.expect(leaks + "reachable", ("at_exit_whole",), 0, ["done"], [])
+    # stdout's buffer is libc's own, in static programs too.
+    own = (r"still live at exit, from {} \(and [1-9]\d* bytes in [1-9]\d* that are the C "
+           r"library's own\)")
+    run.expect(leaks + "live", ("at_exit",), 23, ["done"],
+               [r"\A" + head + "154 bytes in 2 blocks " + own.format("2 places")])
+    run.expect(leaks + "live", ("at_exit_whole",), 23, ["done"],
+               [r"\A" + head + "64 bytes in 1 block " + own.format("1 place")])
+
+
 def run_guards(run):
     segv = -signal.SIGSEGV
     guard = "guard=on,quarantine=16M,explain_faults=on,check_kinds=on"
