@@ -21,10 +21,21 @@ static struct {
 
 _Static_assert(sizeof(struct chunk_head) <= METADATA_ALIGNMENT, "a chunk's head has room");
 
+/* A page before and a page behind it can't be accessed: who overruns what the system has put beside
+ * it faults before he reaches us. If the system refuses that, they are of no use, and no harm. */
+static void *map_between_guards(size_t bytes) {
+    char *memory = os_map(bytes + 2 * os_page_bytes);
+    if (memory == NULL)
+        return NULL;
+    os_decommit(memory, os_page_bytes);
+    os_decommit(memory + os_page_bytes + bytes, os_page_bytes);
+    return memory + os_page_bytes;
+}
+
 static bool chunk_grow(size_t bytes) {
     size_t needed = bytes + METADATA_ALIGNMENT; /* which has room for the head */
     size_t chunk_bytes = round_up(needed < CHUNK_BYTES ? CHUNK_BYTES : needed, os_page_bytes);
-    void *memory = os_map(chunk_bytes);
+    void *memory = map_between_guards(chunk_bytes);
     if (memory == NULL)
         return false;
     /* What was left of the old chunk stays unused: at most one structure's worth. */

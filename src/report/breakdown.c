@@ -5,6 +5,7 @@
 #include "os/look.h"
 #include "os/metadata.h"
 #include "os/os.h"
+#include "slab/range.h"
 #include "slab/view.h"
 #include "slab/zone.h"
 
@@ -138,14 +139,14 @@ static void add_slab(struct walk *walk, const struct slab_view *view, uintptr_t 
 
 static uintptr_t metadata_end(const struct range *range, size_t slabs) {
     uintptr_t end = round_up(range->headers + slabs * sizeof(struct slab), COMMIT_METADATA_BYTES);
-    return end < range->base ? end : round_down(range->base, os_page_bytes);
+    return end < range_tables_end(range) ? end : range_tables_end(range);
 }
 
 /* Headers and bitmaps; slabs in use; what lies empty between them; what is writable behind them. */
 static void add_range(struct walk *walk, const struct range *range, size_t shift) {
     size_t fresh = load_acquire(&range->fresh);
     size_t writable = load_acquire(&range->writable);
-    uintptr_t start = (uintptr_t)range->mapping;
+    uintptr_t start = range_tables(range);
     uintptr_t tables_end = metadata_end(range, writable);
     uintptr_t used_end = range->base + (fresh << shift);
     uintptr_t end = range->base + (writable << shift);

@@ -12,25 +12,26 @@ static bool lay_out(struct range *range, size_t shift) {
     size_t slab_bytes = (size_t)1 << shift;
     size_t count = (range->mapped_bytes >> shift) - 1; /* at least one's room goes to the tables */
     size_t tables = round_up(layout_bytes(count), os_page_bytes);
-    uintptr_t start = (uintptr_t)range->mapping;
-    uintptr_t end = start + range->mapped_bytes;
-    range->base = round_up(start + tables, slab_bytes);
+    uintptr_t start = range_tables(range);
+    uintptr_t end = (uintptr_t)range->mapping + range->mapped_bytes;
+    range->base = round_up(start + tables + os_page_bytes, slab_bytes);
     if (range->base + slab_bytes > end)
         return false;
     range->count = (uint32_t)((end - range->base) >> shift);
     range->span = (size_t)range->count << shift;
     range->headers = round_up(start + 2 * hbitmap_bytes(count), CACHE_LINE);
-    hbitmap_init(&range->empty, range->mapping, count);
-    hbitmap_init(&range->dirty, (char *)range->mapping + hbitmap_bytes(count), count);
+    hbitmap_init(&range->empty, (void *)start, count);
+    hbitmap_init(&range->dirty, (char *)start + hbitmap_bytes(count), count);
     return true;
 }
 
 /* The bitmaps, which are small and touched sparsely, are made writable whole; of the headers, only
  * what shares their last page. */
 static bool prepare_bitmaps(struct range *range) {
-    size_t bytes = round_up(range->headers - (uintptr_t)range->mapping, os_page_bytes);
-    range->headers_writable = (uintptr_t)range->mapping + bytes - range->headers;
-    return os_commit(range->mapping, bytes);
+    uintptr_t start = range_tables(range);
+    size_t bytes = round_up(range->headers - start, os_page_bytes);
+    range->headers_writable = start + bytes - range->headers;
+    return os_commit((void *)start, bytes);
 }
 
 bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
@@ -53,7 +54,7 @@ static bool extend_headers(struct range *range, size_t slabs) {
         return true;
     uintptr_t from = range->headers + range->headers_writable;
     size_t step = round_up(needed - range->headers_writable, COMMIT_METADATA_BYTES);
-    size_t left = round_down(range->base - from, os_page_bytes);
+    size_t left = range_tables_end(range) - from;
     if (step > left)
         step = left;
     if (!os_commit((void *)from, step))

@@ -6,6 +6,14 @@
 
 #include "slab/zone.h"
 
+/* Bitmaps and headers lie in between: a page before and a page behind are never accessible. */
+static inline uintptr_t range_tables(const struct range *range) {
+    return (uintptr_t)range->mapping + os_page_bytes;
+}
+static inline uintptr_t range_tables_end(const struct range *range) {
+    return round_down(range->base, os_page_bytes) - os_page_bytes;
+}
+
 /* Reserves about `bytes` for a new range; false, and nothing reserved, if the system refuses. */
 bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes);
 

@@ -5,8 +5,8 @@
  *
  * A range:
  *
- *   | bitmaps | headers: one struct slab per slab ... no access | slabs ...          no access |
- *             headers                                          base   ^fresh  ^writable   ^count
+ *   | guard | bitmaps | headers: one struct slab per slab ... no access | slabs ...  no access |
+ *                       headers                                 guard ^base ^fresh ^writable ^count
  *
  * number = (address - base) >> shift, header = headers + number * sizeof(struct slab). Headers and
  * slabs become accessible together, some MiB of slabs at a time; what has no header yet is looked

@@ -1,9 +1,10 @@
-/* Protects: memory for internal structures: aligned, zero, never handed out twice, counted; and
- * that a refusal by the system is a NULL that passes. */
+/* Protects: memory for internal structures: aligned, zero, never handed out twice, counted, between
+ * pages that can't be accessed; and that a refusal by the system is a NULL that passes. */
 #include "../expect.h"
 
 #include <string.h>
 
+#include "os/look.h"
 #include "os/metadata.h"
 
 Test(metadata, is_aligned_zero_and_nobody_else_s, .init = quiet_os) {
@@ -53,4 +54,25 @@ Test(metadata, a_refusal_is_null_and_passes, .init = quiet_os) {
     os_inject(OS_MAP, 0, 1);
     EXPECT(metadata_alloc(1 << 20) == NULL);
     EXPECT(metadata_alloc(64) == memory + 64);
+}
+
+static void look_around(uintptr_t address, size_t bytes, void *context) {
+    struct os_peek peek;
+    char byte;
+    os_peek_begin(&peek);
+    EXPECT_EQ(os_peek(&peek, &byte, address - 1, 1), 0);
+    EXPECT_EQ(os_peek(&peek, &byte, address, 1), 1);
+    EXPECT_EQ(os_peek(&peek, &byte, address + bytes - 1, 1), 1);
+    EXPECT_EQ(os_peek(&peek, &byte, address + bytes, 1), 0);
+    os_peek_end(&peek);
+    ++*(unsigned *)context;
+}
+
+Test(metadata, lies_between_guard_pages, .init = quiet_os) {
+    unsigned chunks = 0;
+    for (unsigned i = 0; i < 10; i++)
+        EXPECT(metadata_alloc(200000) != NULL);
+    EXPECT(metadata_alloc(1 << 20) != NULL);
+    metadata_walk(look_around, &chunks);
+    EXPECT(chunks >= 5);
 }
