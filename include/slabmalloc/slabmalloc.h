@@ -169,9 +169,11 @@ struct slm_stats {
 SLM_API void slm_stats_get(struct slm_stats *stats);
 
 /* Verifies every invariant of the heap's own structures: bitmaps against their summaries, lists,
- * owners, counts. True: all hold. False: the first that does not is told in a line on the file
- * descriptor `fd`. Other threads may allocate meanwhile; those that need another slab or mapping
- * wait. Takes a moment for each slab: about 1 ms for 100 MiB of small blocks. */
+ * owners, counts. With canary=on, also the bytes behind every live block; with quarantine=, those
+ * of every block kept back that is filled. True: all hold. False: the first that does not is told
+ * on the file descriptor `fd`, in the words in which it would be when the block is freed. Other
+ * threads may allocate meanwhile; those that need another slab or mapping wait. Takes a moment for
+ * each slab: about 1 ms for 100 MiB of small blocks. */
 #define SLM_HAVE_CHECK_HEAP 1
 SLM_API bool slm_check_heap(int fd);
 

@@ -60,10 +60,15 @@ static UNUSED void show_all_on_stdout(void) { slm_show_alloc_mem_ex(1, NULL); }
 
 bool slm_check_heap(int fd) {
     struct violation violation;
-    TEXT(text, 320);
-    if (heap_verify(&violation))
+    struct check_finding finding;
+    TEXT(text, 4096);
+    bool holds = heap_verify(&violation);
+    if (holds && heap_verify_blocks(&finding))
         return true;
-    diagnosis_put_violation(&text, &violation);
+    if (holds)
+        diagnosis_put_finding(&text, &finding);
+    else
+        diagnosis_put_violation(&text, &violation);
     text_write(&text, fd);
     return false;
 }

@@ -25,4 +25,7 @@ void text_format(struct text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void text_vformat(struct text *text, const char *format, va_list arguments);
 
+/* What "%zu byte%s" ends with: "s", but for one. */
+static inline const char *plural(size_t count) { return count == 1 ? "" : "s"; }
+
 #endif

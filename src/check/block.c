@@ -12,8 +12,9 @@
 static void enter(void) { lock_acquire(check_lock(), RANK_CHECK); }
 static void leave(void) { lock_release(check_lock(), RANK_CHECK); }
 
-static COLD void find(enum fault fault, enum call call, uintptr_t start,
-                      const struct record *record, const struct damage *damage, size_t told) {
+static struct check_finding describe(enum fault fault, enum call call, uintptr_t start,
+                                     const struct record *record, const struct damage *damage,
+                                     size_t told) {
     struct check_finding finding = {
         .fault = fault, .call = call, .made_by = (enum call)record->call,
         .thread = trace_thread(), .start = start, .bytes = record->bytes, .told = told,
@@ -23,6 +24,12 @@ static COLD void find(enum fault fault, enum call call, uintptr_t start,
         finding.count = damage->count;
         finding.byte = damage->byte;
     }
+    return finding;
+}
+
+static COLD void find(enum fault fault, enum call call, uintptr_t start,
+                      const struct record *record, const struct damage *damage, size_t told) {
+    struct check_finding finding = describe(fault, call, start, record, damage, told);
     check_note(&finding);
 }
 
@@ -38,7 +45,7 @@ void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
     struct place place = record_find(start, true);
     if (place.record != NULL) {
         before = *place.record;
-        *place.record = (struct record){bytes, call, RECORD_LIVE};
+        *place.record = (struct record){0}; /* not known: it has no canary yet */
         history_add(place.events, &moment, call, false, bytes);
     }
     leave();
@@ -53,8 +60,11 @@ void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
     } else if (check_policy.fill_new) {
         memset(pointer, FILL_NEW, bytes);
     }
-    if (check_policy.canary && place.record != NULL)
+    if (place.record == NULL)
+        return;
+    if (check_policy.canary)
         canary_write(start, bytes, place.room);
+    record_store(place.record, (struct record){bytes, call, RECORD_LIVE});
 }
 
 void check_relabel(void *pointer, enum call call) {
@@ -228,15 +238,49 @@ void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call
     history_prepare(&moment);
     enter();
     struct place place = record_find(start, true);
-    if (place.record != NULL) {
-        enum call made_by = call != CALL_NONE ? call : (enum call)place.record->call;
-        *place.record = (struct record){bytes, made_by, RECORD_LIVE};
-        if (call != CALL_NONE)
-            history_add(place.events, &moment, call, false, bytes);
-    }
+    if (place.record != NULL && call != CALL_NONE)
+        history_add(place.events, &moment, call, false, bytes);
     leave();
     if (check_policy.fill_new && bytes > old_bytes)
         memset((void *)(start + old_bytes), FILL_NEW, bytes - old_bytes);
-    if (check_policy.canary && place.record != NULL)
+    if (place.record == NULL)
+        return;
+    if (check_policy.canary)
         canary_write(start, bytes, place.room);
+    enum call made_by = call != CALL_NONE ? call : (enum call)place.record->call;
+    record_store(place.record, (struct record){bytes, made_by, RECORD_LIVE});
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+static void note_first(struct check_finding *first, enum fault fault, uintptr_t start,
+                       const struct record *record, const struct damage *damage) {
+    if (first->fault == FAULT_NONE)
+        *first = describe(fault, CALL_CHECK_HEAP, start, record, damage, 0);
+}
+
+static void visit_live(uintptr_t start, const struct place *place, void *context) {
+    struct record record = *place->record;
+    struct damage damage;
+    if (check_policy.canary && !canary_verify(start, record.bytes, place->room, &damage))
+        note_first(context, FAULT_OVERFLOW, start, &record, &damage);
+}
+
+/* What is in quarantine was filled before it came there. */
+static bool visit_kept(uintptr_t start, void *context) {
+    struct place place = record_find(start, false);
+    struct damage damage;
+    if (place.record != NULL && (place.record->flags & RECORD_FILLED) &&
+        !fill_verify(start, place.room, check_policy.freed_byte, &damage))
+        note_first(context, FAULT_WRITE_AFTER_FREE, start, place.record, &damage);
+    return true;
+}
+
+bool check_verify_blocks(struct check_finding *finding) {
+    *finding = (struct check_finding){.fault = FAULT_NONE};
+    if (!load_relaxed(&check_active))
+        return true;
+    record_walk(visit_live, finding);
+    quarantine_walk(visit_kept, finding);
+    return finding->fault == FAULT_NONE;
 }

@@ -12,7 +12,7 @@
  * heap/checked.c is the way in: it takes memory from, and gives it to, the heap as it is without
  * checks, which serves such threads from the shared cache.
  *
- *   malloc:  heap -> slot -> check_born: record LIVE | was it written to while free? | fill, canary
+ *   malloc:  heap -> slot -> check_born: was it written to while free? | fill, canary | record LIVE
  *   free:    check_release: record DEAD | canary | kind and size told | fill -> quarantine
  *            check_evict: what leaves the quarantine: written to meanwhile? -> heap
  *
@@ -69,6 +69,19 @@ void check_after_fork(void);
 /* A number that is hard to foresee. */
 uint64_t check_random(void);
 
+struct check_finding {
+    enum fault fault;
+    enum call call;      /* that found it */
+    enum call made_by;
+    uint32_t thread;     /* that found it, by gettid(2) */
+    uintptr_t start;     /* of the block */
+    size_t bytes;        /* asked for it */
+    size_t offset;       /* of the first wrong byte */
+    size_t count;        /* of wrong bytes up to the last */
+    size_t told;         /* FAULT_WRONG_SIZE */
+    unsigned char byte;  /* that was found there */
+};
+
 /* --- block.c: the life of a block ------------------------------------------------------------- */
 
 /* The heap has given out a block for `bytes` + tail_bytes: it gets its record, its fill and its
@@ -99,6 +112,10 @@ bool check_claim(void *pointer, enum call call, size_t *bytes, enum fault *fault
  * program's. CALL_NONE: as it was. */
 void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call);
 
+/* Verifies the canary of each live block and the fill of each one in quarantine. False: the finding
+ * is the first that was written to. The caller holds the lock. */
+bool check_verify_blocks(struct check_finding *finding);
+
 /* A block just allocated was asked for by operator new. */
 void check_relabel(void *pointer, enum call call);
 
@@ -115,19 +132,6 @@ bool check_is_empty(uintptr_t address, enum call *call, enum fault *fault);
 enum fault check_give_empty(void *pointer, enum call call, size_t told);
 
 /* --- findings.c ------------------------------------------------------------------------------- */
-
-struct check_finding {
-    enum fault fault;
-    enum call call;      /* that found it */
-    enum call made_by;
-    uint32_t thread;     /* that found it, by gettid(2) */
-    uintptr_t start;     /* of the block */
-    size_t bytes;        /* asked for it */
-    size_t offset;       /* of the first wrong byte */
-    size_t count;        /* of wrong bytes up to the last */
-    size_t told;         /* FAULT_WRONG_SIZE */
-    unsigned char byte;  /* that was found there */
-};
 
 /* What heap_late_fault says when findings wait to be told. */
 #define CHECK_HAS_FINDINGS ((struct slab *)&cache_no_slab)

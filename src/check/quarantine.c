@@ -83,3 +83,12 @@ uintptr_t quarantine_take(bool all) {
     store_relaxed(&kept.bytes, kept.bytes - block.bytes);
     return block.start;
 }
+
+void quarantine_walk(bool (*visit)(uintptr_t start, void *context), void *context) {
+    for (unsigned i = 0; i < MIXED; i++)
+        if (kept.pool[i].start != 0 && !visit(kept.pool[i].start, context))
+            return;
+    for (size_t i = 0; i < kept.count; i++)
+        if (!visit(kept.ring[(kept.first + i) % kept.size].start, context))
+            return;
+}

@@ -14,6 +14,9 @@ bool quarantine_put(uintptr_t start, size_t bytes);
 /* Whether it holds more than its limit; takes no lock. */
 bool quarantine_is_over(void);
 
+/* Calls `visit` for each, until it returns false. */
+void quarantine_walk(bool (*visit)(uintptr_t start, void *context), void *context);
+
 /* A block that has to leave, or any if `all`; 0: none. */
 uintptr_t quarantine_take(bool all);
 

@@ -5,6 +5,8 @@
 #ifndef SLM_CHECK_RECORD_H
 #define SLM_CHECK_RECORD_H
 
+#include <string.h>
+
 #include "check/check.h"
 #include "slab/slab.h"
 
@@ -37,6 +39,13 @@ struct record {
 
 _Static_assert(sizeof(struct record) == 8, "one for every slot");
 _Static_assert(sizeof(struct event) == 16, "and some of these");
+
+/* As one store: who sees the record live sees what was written before. */
+static inline void record_store(struct record *record, struct record value) {
+    uint64_t word;
+    memcpy(&word, &value, sizeof word);
+    store_release((uint64_t __attribute__((may_alias)) *)(void *)record, word);
+}
 
 struct place {
     struct record *record; /* NULL: there is none */

@@ -19,6 +19,7 @@
     X(CALL_NEW, "operator new", FAMILY_NEW, false)                                                \
     X(CALL_NEW_ARRAY, "operator new[]", FAMILY_NEW_ARRAY, false)                                  \
     X(CALL_USABLE_SIZE, "malloc_usable_size", FAMILY_MALLOC, false)                               \
+    X(CALL_CHECK_HEAP, "slm_check_heap", FAMILY_MALLOC, false)                                    \
     X(CALL_FREE, "free", FAMILY_MALLOC, true)                                                     \
     X(CALL_FREE_BY_REALLOC, "free by realloc", FAMILY_MALLOC, true)                               \
     X(CALL_FREE_SIZED, "free_sized", FAMILY_MALLOC, true)                                         \

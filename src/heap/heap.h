@@ -9,6 +9,7 @@
 #define SLM_HEAP_HEAP_H
 
 #include "cache/cache.h"
+#include "check/check.h"
 #include "core/call.h"
 
 /* The slow way of an allocation, for every size and every state of the thread. NULL: no memory. */
@@ -75,6 +76,9 @@ struct lock *heap_shared_lock(void);
 /* Verifies every invariant of the heap, with all locks held meanwhile; other threads may allocate
  * and free as long as they need none. The first violation is described. */
 bool heap_verify(struct violation *violation);
+
+/* The same of what was written into blocks, as far as checks can tell. */
+bool heap_verify_blocks(struct check_finding *finding);
 
 /* --- fork.c ----------------------------------------------------------------------------------- */
 

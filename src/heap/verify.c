@@ -134,3 +134,10 @@ bool heap_verify(struct violation *violation) {
     heap_unlock_all();
     return holds;
 }
+
+bool heap_verify_blocks(struct check_finding *finding) {
+    heap_lock_all();
+    bool holds = check_verify_blocks(finding);
+    heap_unlock_all();
+    return holds;
+}

@@ -42,11 +42,12 @@ static bool is_freed(const struct slab *slab, size_t slot) {
 
 static void explain_slab(struct text *line, const struct slab *slab, uintptr_t address,
                          enum fault fault) {
-    size_t slot;
+    size_t slot, inside;
     slab_examine(slab, address, &slot);
     switch (fault) {
     case FAULT_INTERIOR:
-        text_format(line, "%zu bytes inside ", (size_t)(address - slab->base) % slab->slot_bytes);
+        inside = (size_t)(address - slab->base) % slab->slot_bytes;
+        text_format(line, "%zu byte%s inside ", inside, plural(inside));
         put_slot(line, slab, slot);
         text_format(line, is_freed(slab, slot) ? ", which is free" : ", which starts at %p",
                     slab_slot_address(slab, slot));
@@ -72,8 +73,8 @@ static void explain_large(struct text *line, uintptr_t address, enum fault fault
     enum fault seen = large_examine(address, &start, &bytes);
     switch (seen == FAULT_NONE ? fault : seen) { /* for the heap, what is kept back is live */
     case FAULT_INTERIOR:
-        text_format(line, "%zu bytes inside a LARGE block of %zu bytes, which starts at %p",
-                    (size_t)(address - start), bytes, (void *)start);
+        text_format(line, "%zu byte%s inside a LARGE block of %zu bytes, which starts at %p",
+                    (size_t)(address - start), plural(address - start), bytes, (void *)start);
         break;
     case FAULT_DOUBLE_FREE:
         text_format(line, "the LARGE block there is already free");
@@ -152,8 +153,8 @@ static enum slm_error_kind kind_of(enum call call, enum fault fault) {
 /* Blocks of 0 bytes that fault (check/empty.c). */
 static void explain_empty(struct text *line, uintptr_t address, enum fault fault) {
     if (fault == FAULT_INTERIOR)
-        text_format(line, "%zu bytes behind the start of a block of 0 bytes",
-                    (size_t)(address % MIN_ALIGNMENT));
+        text_format(line, "%zu byte%s behind the start of a block of 0 bytes",
+                    (size_t)(address % MIN_ALIGNMENT), plural(address % MIN_ALIGNMENT));
     else
         text_format(line, fault == FAULT_DOUBLE_FREE
                               ? "the block of 0 bytes there is already free"
@@ -219,21 +220,23 @@ static void put_place(struct text *text, uintptr_t start) {
                                                                  : "a LARGE block");
 }
 
+static const char *were(size_t count) { return count == 1 ? "was" : "were"; }
+
 static void explain_finding(struct text *text, const struct check_finding *f) {
     const char *call = call_facts[f->call].name;
     const char *made_by = call_facts[f->made_by].name;
     void *start = (void *)f->start;
     switch (f->fault) {
     case FAULT_OVERFLOW:
-        text_format(text, "slabmalloc: overflow: %s(%p): %zu bytes from offset %zu on, behind the "
-                          "%zu asked for, were overwritten in ",
-                    call, start, f->count, f->offset, f->bytes);
+        text_format(text, "slabmalloc: overflow: %s(%p): %zu byte%s from offset %zu on, behind "
+                          "the %zu asked for, %s overwritten in ",
+                    call, start, f->count, plural(f->count), f->offset, f->bytes, were(f->count));
         put_place(text, f->start);
         break;
     case FAULT_WRITE_AFTER_FREE:
-        text_format(text, "slabmalloc: write after free: found by %s: %zu bytes from offset %zu on "
-                          "were overwritten in %p, freed, ",
-                    call, f->count, f->offset, start);
+        text_format(text, "slabmalloc: write after free: found by %s: %zu byte%s from offset %zu "
+                          "on %s overwritten in %p, freed, ",
+                    call, f->count, plural(f->count), f->offset, were(f->count), start);
         put_place(text, f->start);
         break;
     case FAULT_MISMATCH:
@@ -242,8 +245,8 @@ static void explain_finding(struct text *text, const struct check_finding *f) {
         put_place(text, f->start);
         break;
     default:
-        text_format(text, "slabmalloc: wrong size: %s(%p, %zu): %zu bytes were asked for, by %s: ",
-                    call, start, f->told, f->bytes, made_by);
+        text_format(text, "slabmalloc: wrong size: %s(%p, %zu): %zu byte%s %s asked for, by %s: ",
+                    call, start, f->told, f->bytes, plural(f->bytes), were(f->bytes), made_by);
         put_place(text, f->start);
         break;
     }
@@ -252,14 +255,18 @@ static void explain_finding(struct text *text, const struct check_finding *f) {
     text_format(text, "\n");
 }
 
+void diagnosis_put_finding(struct text *text, const struct check_finding *finding) {
+    explain_finding(text, finding);
+    paragraph_put(text, finding->call, finding->start, finding->thread);
+}
+
 void diagnose_findings(void) {
     struct check_finding finding;
     while (check_take(&finding)) {
         TEXT(text, PARAGRAPH_BYTES);
         if (!is_told())
             continue;
-        explain_finding(&text, &finding);
-        paragraph_put(&text, finding.call, finding.start, finding.thread);
+        diagnosis_put_finding(&text, &finding);
         tell(&text, kind_of(finding.call, finding.fault), finding.start,
              call_facts[finding.call].name);
     }

@@ -8,10 +8,10 @@
 #define SLM_REPORT_DIAGNOSIS_H
 
 #include "base/format.h"
+#include "check/check.h"
 #include "core/call.h"
 #include "core/fault.h"
 #include "core/violation.h"
-#include "slab/slab.h"
 #include "slabmalloc/slabmalloc.h"
 
 /* One line about `call`(`pointer`), with checks on a paragraph; returns if the program is to go on,
@@ -29,6 +29,9 @@ uint64_t diagnosis_count(void);
 
 /* See slm_set_error_handler. */
 const struct slm_error_handler *diagnosis_set_handler(const struct slm_error_handler *new_handler);
+
+/* Appends the paragraph about a finding; counts and does nothing. */
+COLD void diagnosis_put_finding(struct text *text, const struct check_finding *finding);
 
 /* Appends a line about a broken heap. */
 COLD void diagnosis_put_violation(struct text *text, const struct violation *violation);

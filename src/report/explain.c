@@ -33,9 +33,10 @@ static bool put_reason(struct text *text, uintptr_t address) {
         return false;
     struct check_facts facts = check_facts_of(start);
     if (facts.state == CHECK_FREED)
-        text_format(text, "%zu bytes inside a LARGE block at %p, freed, of which %zu bytes had "
+        text_format(text, "%zu byte%s inside a LARGE block at %p, freed, of which %zu bytes had "
                           "been asked for",
-                    (size_t)(address - start), (void *)start, facts.bytes);
+                    (size_t)(address - start), plural(address - start), (void *)start,
+                    facts.bytes);
     else if (facts.state == CHECK_LIVE)
         text_format(text, "%zu bytes behind the %zu asked for of the LARGE block at %p",
                     (size_t)(address - start) - facts.bytes, facts.bytes, (void *)start);

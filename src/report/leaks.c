@@ -9,8 +9,6 @@
 
 enum { GROUPS_SHOWN = 100, GROUP_BYTES = 2048, HEAD_BYTES = 640 };
 
-static const char *plural(size_t count) { return count == 1 ? "" : "s"; }
-
 static int write_group(const struct check_leak *leak, int fd) {
     TEXT(text, GROUP_BYTES);
     text_format(&text, "slabmalloc:   %zu block%s of %zu byte%s, allocated with %s, called from\n",

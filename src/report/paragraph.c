@@ -12,11 +12,11 @@ enum { FRAMES_SHOWN = 8 };
 static void put_state(struct text *text, uintptr_t start, bool is_free) {
     struct check_facts facts = check_facts_of(start);
     if (facts.state == CHECK_LIVE && !is_free)
-        text_format(text, "live, %zu bytes asked for by %s", facts.bytes,
+        text_format(text, "live, %zu byte%s asked for by %s", facts.bytes, plural(facts.bytes),
                     call_facts[facts.call].name);
     else if (facts.state == CHECK_FREED)
-        text_format(text, "%s, %zu bytes had been asked for by %s",
-                    is_free ? "free" : "freed, kept back", facts.bytes,
+        text_format(text, "%s, %zu byte%s had been asked for by %s",
+                    is_free ? "free" : "freed, kept back", facts.bytes, plural(facts.bytes),
                     call_facts[facts.call].name);
     else
         text_format(text, is_free ? "free" : "live, allocated without checks");
@@ -63,8 +63,8 @@ static void put_event(struct text *text, const struct check_event *event) {
     const char *what = event->frees                  ? "freed"
                        : event->call == CALL_REALLOC ? "allocated or resized"
                                                      : "allocated";
-    text_format(text, "slabmalloc:   %s by thread %u with %s, %zu bytes, called from\n", what,
-                event->thread, call_facts[event->call].name, event->bytes);
+    text_format(text, "slabmalloc:   %s by thread %u with %s, %zu byte%s, called from\n", what,
+                event->thread, call_facts[event->call].name, event->bytes, plural(event->bytes));
     for (unsigned i = 0; i < event->depth && i < FRAMES_SHOWN; i++) {
         text_format(text, "slabmalloc:     ");
         modules_put(text, event->frames[i]);

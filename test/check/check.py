@@ -21,10 +21,19 @@ def place(zone):
     return "a LARGE block" if zone == "LARGE" else rf"slot \d+ \(\d+ bytes\) of {zone} slab \d+"
 
 
+def amount(count):
+    return "1 byte" if count == 1 else f"{count} bytes"
+
+
+def were(count):
+    return "was" if count == 1 else "were"
+
+
 def overflow(call, offset, count, byte):
     return (lambda size, zone: [
-        rf"\Aslabmalloc: overflow: {call}\(0x[0-9a-f]+\): {count} bytes from offset "
-        rf"{offset(size)} on, behind the \d+ asked for, were overwritten in {place(zone)}, "
+        rf"\Aslabmalloc: overflow: {call}\(0x[0-9a-f]+\): {amount(count)} from offset "
+        rf"{offset(size)} on, behind the \d+ asked for, {were(count)} overwritten in "
+        rf"{place(zone)}, "
         rf"the first with 0x{byte}\n",
         # A LARGE block that realloc has moved is not there any more.
         *([] if (call, zone) == ("realloc", "LARGE") else [r"\nslabmalloc:   block 0x[0-9a-f]+, "]),
@@ -33,8 +42,8 @@ def overflow(call, offset, count, byte):
 
 def write_after(offset, byte):
     return (lambda size, zone: [
-        rf"\Aslabmalloc: write after free: found by (malloc|free): 1 bytes from offset "
-        rf"{offset(size)} on were overwritten in 0x[0-9a-f]+, freed, {place(zone)}, the first with "
+        rf"\Aslabmalloc: write after free: found by (malloc|free): 1 byte from offset "
+        rf"{offset(size)} on was overwritten in 0x[0-9a-f]+, freed, {place(zone)}, the first with "
         rf"0x{byte}\n"])
 
 
@@ -129,6 +138,8 @@ def run_faults(run):
                 run.expect(options, (scene, size), ABORT, None, expectation(size, zone))
     run.expect("canary=on", ("overflow_exact",), ABORT, None,
                [r"behind the 64 asked for, .* the first with 0x6e\n"])
+    run.expect(ALL, ("overflow_free", 1), ABORT, None,
+               [r": live, 1 byte asked for by malloc\n|, 1 byte had been asked for by malloc\n"])
     run.expect(ALL, ("interior",), ABORT, None,
                [r"\Aslabmalloc: invalid free: free\(0x[0-9a-f]+\): 16 bytes inside slot \d+ ",
                 r": live, 90 bytes asked for by malloc\n", r"\nslabmalloc:   be(hind|fore) it, 0x"])
@@ -243,6 +254,26 @@ def run_lost(run):
                [r"\A" + head + "154 bytes in 2 blocks " + own.format("2 places")])
     run.expect(leaks + "live", ("at_exit_whole",), 23, ["done"],
                [r"\A" + head + "64 bytes in 1 block " + own.format("1 place")])
+
+
+def run_whole(run):
+    """slm_check_heap looks at what checks have written into blocks."""
+    seen = [r"whole 1\nwhole 0\nwhole 1\n\Z"]
+    unseen = [r"whole 1\nwhole 1\nwhole 1\n\Z"]
+    for zone, size in SIZES.items():
+        for options in ("canary=on", ALL):
+            run.expect(options, ("look_at_live", size), 0, seen,
+                       overflow("slm_check_heap", at(0), 1, "62")(size, zone))
+        run.expect("check_kinds=on", ("look_at_live", size), 0, unseen, [])
+        for options in ("quarantine=1M", "quarantine=1M,zero_on_free=on", ALL):
+            run.expect(options, ("look_at_freed", size), 0, seen,
+                       [rf"\Aslabmalloc: write after free: found by slm_check_heap: 1 byte from "
+                        rf"offset {size - 1} on was overwritten in 0x[0-9a-f]+, freed, "
+                        rf"{place(zone)}, the first with 0x78\n"])
+        if zone != "LARGE":
+            run.expect("canary=on", ("look_at_freed", size), 0, unseen, [])
+    for options in ("canary=on", ALL, ALL + ",guard=on"):
+        run.expect(options, ("look_beside",), 0, [r"\Awhole 1\n\Z"], [])
 
 
 def run_guards(run):

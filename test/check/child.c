@@ -131,6 +131,56 @@ static void use_size_freed(void) {
     printf("%zu\n", malloc_usable_size(p));
 }
 
+/* Found while it is live, or kept back; mended, it is whole again. */
+static void look_at_live(void) {
+    char *others[20];
+    for (int i = 0; i < 20; i++)
+        others[i] = make();
+    char *p = others[7];
+    char before = p[bytes];
+    printf("whole %d\n", slm_check_heap(2));
+    p[bytes] = 'b';
+    printf("whole %d\n", slm_check_heap(2));
+    p[bytes] = before;
+    printf("whole %d\n", slm_check_heap(2));
+    for (int i = 0; i < 20; i++)
+        free(others[i]);
+}
+static void look_at_freed(void) {
+    char *p = make();
+    free(p);
+    char before = p[bytes - 1];
+    printf("whole %d\n", slm_check_heap(2));
+    p[bytes - 1] = 'x';
+    printf("whole %d\n", slm_check_heap(2));
+    p[bytes - 1] = before;
+    printf("whole %d\n", slm_check_heap(2));
+}
+/* What threads are about to write or give back is nothing wrong. */
+static void *allocate(void *over) {
+    while (!*(volatile int *)over) {
+        char *p = hidden(malloc(3000));
+        p = hidden(realloc(p, 3050));
+        char *q = hidden(calloc(1, bytes));
+        free(p);
+        free(q);
+    }
+    return NULL;
+}
+static void look_beside(void) {
+    static int over;
+    int whole = 1;
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, allocate, &over);
+    for (int i = 0; i < 300; i++)
+        whole = whole && slm_check_heap(2);
+    *(volatile int *)&over = 1;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    printf("whole %d\n", whole);
+}
+
 /* --- guards ----------------------------------------------------------------------------------- */
 
 static void guard_write(void) {
@@ -353,6 +403,7 @@ static const struct {
     SCENE(malloc_delete),     SCENE(new_delete_array),        SCENE(new_array_delete),
     SCENE(new_array_free),    SCENE(new_realloc),             SCENE(delete_wrong_size),
     SCENE(delete_array_wrong_size),                           SCENE(free_wrong_size),
+    SCENE(look_at_live),      SCENE(look_at_freed),           SCENE(look_beside),
     SCENE(right),             SCENE(contents),                SCENE(usable),
     SCENE(reuse),             SCENE(order),                   SCENE(threads),
     SCENE(guard_write),       SCENE(guard_read_freed),        SCENE(guard_many),
