@@ -26,7 +26,6 @@ SAW, NOT_HERE = 3, 77
 # Memory is not given back meanwhile, or the outcome would depend on the machine's speed.
 OPTIONS = "preset={},purge_delay=never"
 HARDENED_MAY_PASS = 0.10
-COLUMNS = "# fault | in | zones | default | hardened | debug\n"
 
 
 def scenes():
@@ -74,44 +73,47 @@ def is_let_pass(word):
 
 # --- the table --------------------------------------------------------------------------------
 
-def read_table():
-    """(scene, language, zone) -> {preset: outcome}"""
+def read_table(path=TABLE, columns=PRESETS):
+    """(scene, language, zone) -> {column: outcome}"""
     table = {}
-    for number, line in enumerate(TABLE.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("#") or not line.strip():
             continue
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) != 6:
-            sys.exit(f"{TABLE}:{number}: six cells are expected")
+        if len(cells) != 3 + len(columns):
+            sys.exit(f"{path}:{number}: {3 + len(columns)} cells are expected")
         for language in cells[1].split():
             for zone in cells[2].split():
                 key = (cells[0], language, zone)
                 if key in table:
-                    sys.exit(f"{TABLE}:{number}: {key} is there already")
-                table[key] = dict(zip(PRESETS, cells[3:]))
+                    sys.exit(f"{path}:{number}: {key} is there already")
+                table[key] = dict(zip(columns, cells[3:]))
     return table
 
 
-def write_table(table):
-    head = "".join(line + "\n" for line in TABLE.read_text(encoding="utf-8").splitlines()
-                   if line.startswith("#")) if TABLE.exists() else COLUMNS
-    rows = []
-    for scene, languages in scenes().items():
-        groups = {}
-        for zone in ZONES:
-            for language in languages:
-                if (scene, language, zone) in table:
-                    word = tuple(table[scene, language, zone][p] for p in PRESETS)
-                    groups.setdefault((zone, word), []).append(language)
-        merged = {}
-        for (zone, word), same in groups.items():
-            merged.setdefault((word, " ".join(same)), []).append(zone)
-        for (word, same), zones in merged.items():
-            rows.append([scene, same, " ".join(zones), *word])
-    widths = [max(len(row[i]) for row in rows) for i in range(6)]
+def rows_of(table, columns, scene, languages):
+    """With one row for all languages and zones in which the same becomes of a scene."""
+    groups, rows = {}, {}
+    for zone in ZONES:
+        for language in languages:
+            if (scene, language, zone) in table:
+                outcomes = tuple(table[scene, language, zone][c] for c in columns)
+                groups.setdefault((zone, outcomes), []).append(language)
+    for (zone, outcomes), same in groups.items():
+        rows.setdefault((outcomes, " ".join(same)), []).append(zone)
+    return [[scene, same, " ".join(zones), *outcomes] for (outcomes, same), zones in rows.items()]
+
+
+def write_table(table, path=TABLE, columns=PRESETS):
+    """The comments at its beginning stay."""
+    head = "".join(line + "\n" for line in path.read_text(encoding="utf-8").splitlines()
+                   if line.startswith("#"))
+    rows = [row for scene, languages in scenes().items()
+            for row in rows_of(table, columns, scene, languages)]
+    widths = [max(len(row[i]) for row in rows) for i in range(3 + len(columns))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n"
              for row in rows]
-    TABLE.write_text(head + "".join(lines), encoding="utf-8")
+    path.write_text(head + "".join(lines), encoding="utf-8")
 
 
 # --- the test ---------------------------------------------------------------------------------

@@ -80,15 +80,15 @@ struct pair take_pair(void) {
     return pair;
 }
 
+/* So many that an allocator comes to what it had put aside for later. */
 void look_for_twins(void) {
-    enum { AGAIN = 8 };
-    char *blocks[AGAIN];
-    for (int i = 0; i < AGAIN; i++) {
-        blocks[i] = hidden(take_bytes(bytes));
-        for (int j = 0; j < i; j++)
-            if (blocks[i] == blocks[j])
-                saw("a block is given to two");
-    }
+    static char *taken[MANY];
+    for (size_t i = 0; i < many[zone]; i++)
+        taken[i] = hidden(take_bytes(bytes));
+    qsort(taken, many[zone], sizeof *taken, by_address);
+    for (size_t i = 0; i + 1 < many[zone]; i++)
+        if (taken[i] == taken[i + 1])
+            saw("a block is given to two");
 }
 
 void go_on(void) {
