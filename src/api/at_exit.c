@@ -9,6 +9,7 @@
 #include "core/options.h"
 #include "heap/background.h"
 #include "heap/heap.h"
+#include "report/diagnosis.h"
 #include "report/explain.h"
 #include "report/help.h"
 #include "report/leaks.h"
@@ -55,6 +56,8 @@ static __attribute__((destructor)) void report(void) {
     size_t blocks = 0;
     background_stop();
     summary_at_exit();
+    heap_end_checks();
+    diagnose_findings();
     if (option_get(OPTION_leaks) == LEAKS_EXIT)
         leaks_report(summary_descriptor(), (enum check_leaks_kind)option_get(OPTION_leak_check),
                      " at exit", &blocks);

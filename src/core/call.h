@@ -25,7 +25,8 @@
     X(CALL_FREE_SIZED, "free_sized", FAMILY_MALLOC, true)                                         \
     X(CALL_FREE_ALIGNED_SIZED, "free_aligned_sized", FAMILY_MALLOC, true)                         \
     X(CALL_DELETE, "operator delete", FAMILY_NEW, true)                                           \
-    X(CALL_DELETE_ARRAY, "operator delete[]", FAMILY_NEW_ARRAY, true)
+    X(CALL_DELETE_ARRAY, "operator delete[]", FAMILY_NEW_ARRAY, true)                             \
+    X(CALL_EXIT, "exit", FAMILY_MALLOC, false)
 
 enum family { FAMILY_MALLOC, FAMILY_NEW, FAMILY_NEW_ARRAY };
 

@@ -19,6 +19,11 @@ static void evict(enum call call, bool all) {
         heap_raw_free(evicted);
 }
 
+void heap_end_checks(void) {
+    if (load_relaxed(&check_active))
+        evict(CALL_EXIT, true);
+}
+
 /* What the heap is asked for: with room for the canary and, LARGE, for the guard page. */
 static size_t with_tail(size_t bytes) {
     bytes += check_policy.tail_bytes; /* below SIZE_MAX: both are small enough */

@@ -40,6 +40,13 @@ static void write_freed_inside(void) { write_freed_at(16, 1); }
 static void write_freed_end(void) { write_freed_at(bytes - 1, 1); }
 static void write_freed_all(void) { write_freed_at(0, bytes); }
 
+/* And then the program ends. */
+static void write_freed_last(void) {
+    char *block = take();
+    give(block);
+    memset(hidden(block), STRAY, 8);
+}
+
 static void write_freed_late(void) {
     char *block = take();
     give(block);
@@ -191,6 +198,7 @@ const struct scene stale_scenes[] = {
     {"write_freed_inside", write_freed_inside},
     {"write_freed_end", write_freed_end},
     {"write_freed_all", write_freed_all},
+    {"write_freed_last", write_freed_last},
     {"write_freed_late", write_freed_late},
     {"write_freed_reused", write_freed_reused},
     {"write_freed_by_thread", write_freed_by_thread},
