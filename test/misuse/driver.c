@@ -115,20 +115,21 @@ static void put_reason(char *text, size_t size, const struct fault_case *c, enum
                        const struct facts *facts) {
     char slot[128];
     unsigned long offset = facts->pointer - facts->start;
+    const char *plural = offset == 1 ? "" : "s";
     bool one_page = strcmp(c->scene, "inside_page") == 0;
     put_slot(slot, sizeof slot, in, one_page && in == SMALL ? 12288 : block_bytes[in], facts->slot);
     if (in == LARGE && c->outcome == INSIDE)
-        snprintf(text, size, "%lu bytes inside a LARGE block of %zu bytes, which starts at %#lx",
-                 offset, block_bytes[LARGE], facts->start);
+        snprintf(text, size, "%lu byte%s inside a LARGE block of %zu bytes, which starts at %#lx",
+                 offset, plural, block_bytes[LARGE], facts->start);
     else if (in == LARGE && is_about_free_block(c, in))
         snprintf(text, size, "the LARGE block there is already free");
     else if (c->outcome == FREED)
         snprintf(text, size, "%s is already free", slot);
     else if (c->outcome == INSIDE)
-        snprintf(text, size, "%lu bytes inside %s, which starts at %#lx", offset, slot,
-                 facts->start);
+        snprintf(text, size, "%lu byte%s inside %s, which starts at %#lx", offset, plural,
+                 slot, facts->start);
     else if (c->outcome == INSIDE_FREED)
-        snprintf(text, size, "%lu bytes inside %s, which is free", offset, slot);
+        snprintf(text, size, "%lu byte%s inside %s, which is free", offset, plural, slot);
     else if (c->outcome == PADDING)
         snprintf(text, size, "between the slots of %s slab [0-9]+: no block starts there",
                  zone_names[in]);
