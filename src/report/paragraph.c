@@ -59,17 +59,30 @@ static void put_large_line(struct text *text, uintptr_t address) {
     text_format(text, "\n");
 }
 
+static void put_frames(struct text *text, const uintptr_t *frames, unsigned depth) {
+    for (unsigned i = 0; i < depth && i < FRAMES_SHOWN; i++) {
+        text_format(text, "slabmalloc:     ");
+        modules_put(text, frames[i]);
+        text_format(text, "\n");
+    }
+}
+
 static void put_event(struct text *text, const struct check_event *event) {
     const char *what = event->frees                  ? "freed"
                        : event->call == CALL_REALLOC ? "allocated or resized"
                                                      : "allocated";
     text_format(text, "slabmalloc:   %s by thread %u with %s, %zu byte%s, called from\n", what,
                 event->thread, call_facts[event->call].name, event->bytes, plural(event->bytes));
-    for (unsigned i = 0; i < event->depth && i < FRAMES_SHOWN; i++) {
-        text_format(text, "slabmalloc:     ");
-        modules_put(text, event->frames[i]);
-        text_format(text, "\n");
-    }
+    put_frames(text, event->frames, event->depth);
+}
+
+/* The call at hand is in no history: it gave nothing back. */
+static void put_present_call(struct text *text, enum call call) {
+    struct trace trace;
+    trace_take(&trace);
+    text_format(text, "slabmalloc:   %s was called by thread %u, from\n", call_facts[call].name,
+                trace_thread());
+    put_frames(text, trace.frames, trace.depth);
 }
 
 void paragraph_put_history(struct text *text, uintptr_t start) {
@@ -86,12 +99,13 @@ void paragraph_put(struct text *text, enum call call, uintptr_t address, uint32_
         put_large_line(text, address);
     else if (start != 0)
         put_slot_lines(text, slab, address);
-    thread = thread != 0 ? thread : trace_thread();
     if (call == CALL_NONE)
-        text_format(text, "slabmalloc:   by thread %u\n", thread);
+        text_format(text, "slabmalloc:   by thread %u\n", trace_thread());
+    else if (thread == 0 && check_policy.history)
+        put_present_call(text, call);
     else
         text_format(text, "slabmalloc:   %s was called by thread %u\n", call_facts[call].name,
-                    thread);
+                    thread != 0 ? thread : trace_thread());
     if (start != 0)
         paragraph_put_history(text, start);
 }

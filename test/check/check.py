@@ -186,9 +186,11 @@ def run_history(run):
                [r"\nslabmalloc:   freed by thread \d+ with free, 90 bytes, called from\n"
                 r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n",
                 r"\nslabmalloc:   allocated by thread \d+ with malloc, 90 bytes, called from\n"
+                r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n",
+                r"\nslabmalloc:   free was called by thread \d+, from\n"
                 r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n"])
     run.expect("quarantine=1M", ("double_free",), ABORT, None, [r"already free\n"],
-               [r"allocated by"])
+               [r"allocated by", r"was called by thread \d+, from"])
 
 
 def run_leaks(run):
