@@ -9,8 +9,8 @@
 #include "check/trace.h"
 #include "large/large.h"
 
-static void enter(void) { lock_acquire(check_lock(), RANK_CHECK); }
-static void leave(void) { lock_release(check_lock(), RANK_CHECK); }
+HOT_INLINE void enter(void) { lock_acquire_often(check_lock(), RANK_CHECK); }
+HOT_INLINE void leave(void) { lock_release_often(check_lock(), RANK_CHECK); }
 
 static struct check_finding describe(enum fault fault, enum call call, uintptr_t start,
                                      const struct record *record, const struct damage *damage,

@@ -61,7 +61,9 @@ extern uint32_t check_active HIDDEN;
 /* Reads the options; true if any asks for checks, which are on from here. */
 bool check_start(void);
 
-struct lock *check_lock(void);
+extern struct lock check_lock_word HIDDEN;
+
+static inline struct lock *check_lock(void) { return &check_lock_word; }
 
 /* In a forked child. */
 void check_after_fork(void);

@@ -66,6 +66,9 @@ bool canary_verify(uintptr_t start, size_t bytes, size_t room, struct damage *da
     return LIKELY(differing == 0) || find_in_canary(start, start + bytes, end, damage);
 }
 
+/* Slots and pages are multiples of 16 bytes. */
+typedef uint64_t lanes __attribute__((vector_size(16), may_alias));
+
 static COLD bool find_in_fill(uintptr_t start, size_t room, unsigned char byte,
                               struct damage *damage) {
     uintptr_t first = 0;
@@ -84,9 +87,9 @@ static COLD bool find_in_fill(uintptr_t start, size_t room, unsigned char byte,
 
 bool fill_verify(uintptr_t start, size_t room, unsigned char byte, struct damage *damage) {
     uint64_t pattern = byte * 0x0101010101010101u;
-    uint64_t differing = 0;
-    for (size_t at = 0; at < room; at += 16) /* slots and pages are multiples of 16 bytes */
-        differing |= (*(uint64_t *)(start + at) ^ pattern) |
-                     (*(uint64_t *)(start + at + 8) ^ pattern);
-    return LIKELY(differing == 0) || find_in_fill(start, room, byte, damage);
+    const lanes patterns = {pattern, pattern};
+    lanes differing = {0, 0};
+    for (size_t at = 0; at < room; at += sizeof differing)
+        differing |= *(const lanes *)(start + at) ^ patterns;
+    return LIKELY((differing[0] | differing[1]) == 0) || find_in_fill(start, room, byte, damage);
 }

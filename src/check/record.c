@@ -53,22 +53,18 @@ static struct table *table_make(unsigned cls) {
     return table;
 }
 
-/* Where the slab's table is kept; NULL: nowhere, or no memory. */
-static struct table **holder_of(const struct slab *slab, bool make) {
+/* Where the slab's table is to be kept; NULL: no memory. */
+static struct table **holder_of(const struct slab *slab) {
     const struct range *range = &zones[slab->zone].ranges[slab->range];
     struct table ****root = &leaves[slab->zone][slab->range];
-    if (load_acquire(root) == NULL) {
+    if (*root == NULL) {
         size_t count = range->count / LEAF_SLABS + 1;
-        if (!make)
-            return NULL;
         store_release(root, metadata_alloc(count * sizeof **root));
         if (*root == NULL)
             return NULL;
     }
     struct table ***leaf = &(*root)[slab->number / LEAF_SLABS];
-    if (load_acquire(leaf) == NULL) {
-        if (!make)
-            return NULL;
+    if (*leaf == NULL) {
         store_release(leaf, metadata_alloc(LEAF_SLABS * sizeof **leaf));
         if (*leaf == NULL)
             return NULL;
@@ -77,24 +73,25 @@ static struct table **holder_of(const struct slab *slab, bool make) {
 }
 
 /* For readers without the lock too; NULL: none that fits the slab's present life. */
-static struct table *table_peek(const struct slab *slab) {
-    struct table **holder = slab->slot_bytes != 0 ? holder_of(slab, false) : NULL;
-    struct table *table = holder != NULL ? load_acquire(holder) : NULL;
-    return table != NULL && table->cls == load_relaxed(&slab->cls) &&
+HOT_INLINE struct table *table_peek(const struct slab *slab) {
+    struct table ***root = load_acquire(&leaves[slab->zone][slab->range]);
+    struct table **leaf = NULL;
+    if (LIKELY(root != NULL && slab->slot_bytes != 0))
+        leaf = load_acquire(&root[slab->number / LEAF_SLABS]);
+    struct table *table = LIKELY(leaf != NULL) ? load_acquire(&leaf[slab->number % LEAF_SLABS])
+                                               : NULL;
+    return LIKELY(table != NULL) && table->cls == load_relaxed(&slab->cls) &&
                    !load_relaxed(&slab->is_new_life)
                ? table
                : NULL;
 }
 
-/* The slab's table, fit for its present life. */
-static struct table *table_of(struct slab *slab, bool make) {
-    struct table *table = table_peek(slab);
-    if (table != NULL || !make)
-        return table;
-    struct table **holder = holder_of(slab, true);
+/* The slab's table, made fit for its present life. */
+static COLD struct table *table_renew(struct slab *slab) {
+    struct table **holder = holder_of(slab);
     if (holder == NULL)
         return NULL;
-    table = *holder;
+    struct table *table = *holder;
     bool fits = table != NULL && table->cls == slab->cls;
     if (!fits) {
         if (table != NULL) {
@@ -113,15 +110,16 @@ static struct table *table_of(struct slab *slab, bool make) {
     return table;
 }
 
-static struct place in_table(struct table *table, size_t slot, size_t room) {
+HOT_INLINE struct place in_table(struct table *table, size_t slot, size_t room) {
     return (struct place){&table->records[slot],
                           table->events != NULL ? &table->events[slot * EVENTS] : NULL, room,
                           false};
 }
 
-static struct place in_slab(struct slab *slab, uintptr_t start, bool make) {
-    size_t slot;
-    struct table *table = slab_slot_at(slab, start, &slot) ? table_of(slab, make) : NULL;
+HOT_INLINE struct place in_slab(struct slab *slab, size_t slot, bool make) {
+    struct table *table = table_peek(slab);
+    if (UNLIKELY(table == NULL) && make)
+        table = table_renew(slab);
     return table != NULL ? in_table(table, slot, slab->slot_bytes)
                          : (struct place){.room = slab->slot_bytes};
 }
@@ -162,7 +160,11 @@ static struct place in_large(uintptr_t start, bool make) {
 
 struct place record_find(uintptr_t start, bool make) {
     struct slab *slab = zone_find(start);
-    return slab != NULL ? in_slab(slab, start, make) : in_large(start, make);
+    size_t slot;
+    if (UNLIKELY(slab == NULL))
+        return in_large(start, make);
+    return LIKELY(slab_slot_at(slab, start, &slot)) ? in_slab(slab, slot, make)
+                                                    : (struct place){.room = slab->slot_bytes};
 }
 
 struct place record_peek(uintptr_t start) {
@@ -197,7 +199,7 @@ enum fault record_examine(uintptr_t start, struct place *place) {
                                     : large_examine(start, &block, &bytes);
     if (fault != FAULT_NONE)
         return fault;
-    *place = record_find(start, false);
+    *place = slab != NULL ? in_slab(slab, slot, false) : in_large(start, false);
     return place->record != NULL && (place->record->flags & RECORD_DEAD) ? FAULT_DOUBLE_FREE
                                                                          : FAULT_NONE;
 }
@@ -227,7 +229,7 @@ static bool is_live(const struct record *record) { return (record->flags & RECOR
 
 static bool visit_slab(struct slab *slab, void *context) {
     struct walk *walk = context;
-    struct table *table = table_of(slab, false);
+    struct table *table = table_peek(slab);
     for (size_t slot = 0; table != NULL && slot < slab->slots; slot++) {
         if (!is_live(&table->records[slot]) || slab_is_free(slab, slot))
             continue;
@@ -257,7 +259,7 @@ struct unknown_walk {
 
 static bool visit_unknown(struct slab *slab, void *context) {
     struct unknown_walk *walk = context;
-    const struct table *table = slab->slot_bytes != 0 ? table_peek(slab) : NULL;
+    const struct table *table = table_peek(slab);
     for (size_t slot = 0; slab->slot_bytes != 0 && slot < slab->slots; slot++)
         if (!slab_is_free(slab, slot) && (table == NULL || table->records[slot].flags == 0))
             walk->visit((uintptr_t)slab_slot_address(slab, slot), slab->slot_bytes, walk->context);

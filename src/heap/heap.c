@@ -98,6 +98,10 @@ void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
                              : malloc_large(bytes, alignment, is_zero);
 }
 
+/* The word that each class's slots come from, until it has none left: at random within 64 slots,
+ * which stay in the processor's cache, and those anywhere in the slab. Shared cache's lock. */
+static uint8_t random_words[CLASS_COUNT];
+
 void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
     struct cache *cache = cls < CLASS_COUNT ? heap_borrow_cache() : NULL;
@@ -106,7 +110,8 @@ void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bo
         return heap_raw_malloc(bytes, alignment, is_zero);
     struct slab *slab = cache_refill(cache, cls, true);
     if (slab != NULL) {
-        size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random);
+        size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random,
+                                       &random_words[cls]);
         *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
         pointer = slab_slot_address(slab, slot);
     }

@@ -148,13 +148,13 @@ struct cache *heap_borrow_cache(void) {
         if (cache != NULL)
             return cache;
     }
-    lock_acquire(&shared_lock, RANK_SHARED_CACHE);
+    lock_acquire_often(&shared_lock, RANK_SHARED_CACHE);
     return &cache_shared;
 }
 
 void heap_return_cache(struct cache *cache) {
     if (UNLIKELY(cache == &cache_shared))
-        lock_release(&shared_lock, RANK_SHARED_CACHE);
+        lock_release_often(&shared_lock, RANK_SHARED_CACHE);
 }
 
 void heap_return_grown_cache(struct cache *cache) {

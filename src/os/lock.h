@@ -82,6 +82,35 @@ HOT_INLINE void lock_release(struct lock *lock, enum lock_rank rank) {
         lock_wake(lock);
 }
 
+/* glibc's: not 0 while the process has one thread; absent elsewhere, and before glibc 2.32. */
+extern char __libc_single_threaded __attribute__((weak));
+
+/* A thread that is alone, and so stays until it makes another itself, needs no atomic instruction.
+ * (A signal handler in between leaves the lock as it was.) */
+HOT_INLINE bool lock_is_alone(void) {
+    return &__libc_single_threaded != NULL && load_relaxed(&__libc_single_threaded) != 0;
+}
+
+/* The same as the two above, for locks that are taken by every call while checks are on. */
+HOT_INLINE void lock_acquire_often(struct lock *lock, enum lock_rank rank) {
+    if (SLM_DEBUG || !lock_is_alone() || UNLIKELY(load_relaxed(&lock->word) != 0)) {
+        lock_acquire(lock, rank);
+        return;
+    }
+    store_relaxed(&lock->word, thread_id());
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    store_relaxed(&lock->acquired, lock->acquired + 1);
+}
+
+HOT_INLINE void lock_release_often(struct lock *lock, enum lock_rank rank) {
+    if (SLM_DEBUG || !lock_is_alone() || UNLIKELY(lock->nested > 0)) {
+        lock_release(lock, rank);
+        return;
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    store_relaxed(&lock->word, 0);
+}
+
 /* Free, whoever held it: a thread that the fork left behind. */
 HOT_INLINE void lock_reset(struct lock *lock) {
     lock->nested = 0;

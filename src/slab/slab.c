@@ -70,8 +70,10 @@ static size_t pick_bit(uint64_t word, uint64_t from) {
     return (bit_lowest(word >> from | word << (64 - from) % 64) + from) % 64;
 }
 
-size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random) {
-    size_t word = pick_bit(summary, random >> 32);
+size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random, uint8_t *word_used) {
+    if ((summary >> *word_used & 1) == 0)
+        *word_used = (uint8_t)pick_bit(summary, random >> 32);
+    size_t word = *word_used;
     uint64_t bits = load_own(&slab->bits[word]);
     size_t slot = word * 64 + pick_bit(bits, random);
     bits &= ~((uint64_t)1 << slot % 64);

@@ -214,8 +214,9 @@ enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot
  * `is_zero`: all of it is known to read as zero. */
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero);
 
-/* Takes any free slot, as `random` says: a word that has one, and a slot in it. Owner only. */
-size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random);
+/* Takes a free slot, as `random` says: of the word `*word`, or of another if that has none, which
+ * `*word` becomes. `summary` is the slab's, and not 0. Owner only. */
+size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random, uint8_t *word);
 
 /* Free slots by `bits` (remote frees that are not merged do not count). */
 unsigned slab_count_free(const struct slab *slab);
