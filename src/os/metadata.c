@@ -3,7 +3,9 @@
 
 #include "base/bits.h"
 
-enum { CHUNK_BYTES = 1 << 18, METADATA_ALIGNMENT = 64 };
+/* A chunk is a quarter of all there are, within these bounds: each takes two mappings, for its
+ * guards. Pages that nobody has used cost nothing. */
+enum { CHUNK_BYTES = 1 << 18, CHUNK_BYTES_MAX = 2 << 20, METADATA_ALIGNMENT = 64 };
 
 /* At the start of every chunk. */
 struct chunk_head {
@@ -34,8 +36,17 @@ static void *map_between_guards(size_t bytes) {
 
 static bool chunk_grow(size_t bytes) {
     size_t needed = bytes + METADATA_ALIGNMENT; /* which has room for the head */
-    size_t chunk_bytes = round_up(needed < CHUNK_BYTES ? CHUNK_BYTES : needed, os_page_bytes);
+    size_t least = round_up(needed < CHUNK_BYTES ? CHUNK_BYTES : needed, os_page_bytes);
+    size_t chunk_bytes = round_up(chunk.mapped_bytes / 4, CHUNK_BYTES);
+    if (chunk_bytes > CHUNK_BYTES_MAX)
+        chunk_bytes = CHUNK_BYTES_MAX;
+    if (chunk_bytes < least)
+        chunk_bytes = least;
     void *memory = map_between_guards(chunk_bytes);
+    if (memory == NULL && chunk_bytes > least) {
+        chunk_bytes = least;
+        memory = map_between_guards(chunk_bytes);
+    }
     if (memory == NULL)
         return false;
     /* What was left of the old chunk stays unused: at most one structure's worth. */

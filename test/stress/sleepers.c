@@ -11,7 +11,7 @@
 #include "held.h"
 
 enum { BLOCK_BYTES = 1024, HEAP_MOST = 8 << 10, METADATA_MOST = 4 << 10 };
-enum { METADATA_STEP = 2 << 20, STACK_USED = 4 << 10, MAIN_SLABS = 2 };
+enum { METADATA_STEP = 4 << 20, STACK_USED = 4 << 10, MAIN_SLABS = 2 };
 
 static pthread_barrier_t barrier;
 static char **blocks;
