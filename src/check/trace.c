@@ -72,10 +72,8 @@ uintptr_t trace_stack_end(uintptr_t address) {
 
 static bool is_own(uintptr_t code) { return code - known.start < known.end - known.start; }
 
-void trace_take(struct trace *trace) {
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t end = trace_stack_end(frame);
-    trace->depth = 0;
+/* From a frame that is one, or may be read at least. */
+static void walk(struct trace *trace, uintptr_t frame, uintptr_t end) {
     for (;;) {
         const uintptr_t *words = (const uintptr_t *)frame;
         uintptr_t caller = words[1];
@@ -93,4 +91,19 @@ void trace_take(struct trace *trace) {
             return;
         frame = next;
     }
+}
+
+void trace_take(struct trace *trace) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    trace->depth = 0;
+    walk(trace, frame, trace_stack_end(frame));
+}
+
+void trace_take_interrupted(struct trace *trace, const struct os_interrupted *at) {
+    uintptr_t end = trace_stack_end(at->stack);
+    trace->frames[0] = at->code + 1; /* as the others: behind what was being done */
+    trace->depth = 1;
+    if (at->frame >= at->stack && at->frame % sizeof(void *) == 0 &&
+        at->frame + 2 * sizeof(void *) <= end)
+        walk(trace, at->frame, end);
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "os/context.h"
+
 enum { TRACE_MAX = 16 };
 
 struct trace {
@@ -23,6 +25,9 @@ void trace_forget_thread(void);
 
 /* The end of the calling thread's stack, which `address` is on; 0: not known. */
 uintptr_t trace_stack_end(uintptr_t address);
+
+/* What was interrupted, and its callers, in the same way. */
+void trace_take_interrupted(struct trace *trace, const struct os_interrupted *at);
 
 /* The callers of the library, as far as frame pointers lead. Takes no lock, never faults. */
 void trace_take(struct trace *trace);

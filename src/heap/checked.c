@@ -20,8 +20,14 @@ static void evict(enum call call, bool all) {
 }
 
 void heap_end_checks(void) {
-    if (load_relaxed(&check_active))
-        evict(CALL_EXIT, true);
+    struct check_finding finding;
+    if (!load_relaxed(&check_active) || !heap_is_set_up())
+        return;
+    evict(CALL_EXIT, true);
+    if (heap_verify_blocks(&finding))
+        return;
+    finding.call = CALL_EXIT;
+    check_note(&finding);
 }
 
 /* What the heap is asked for: with room for the canary and, LARGE, for the guard page. */

@@ -61,8 +61,9 @@ bool heap_is_set_up(void);
 /* Reads the options again, as of before main, and begins the checks that they ask for. */
 void heap_start_checks(void);
 
-/* At exit: what was freed and kept back is given to the heap, and found if it was written to
- * (diagnose_findings has it told). Other threads may go on. */
+/* At exit: what was freed and kept back is given to the heap, and found if it was written to; so
+ * is the first live block that was written behind (diagnose_findings has it told). Other threads
+ * may go on. */
 void heap_end_checks(void);
 
 /* The calling thread's cache, made if need be; a thread that can have none gets the shared one,

@@ -6,6 +6,7 @@
 
 #include "base/fatal.h"
 #include "check/check.h"
+#include "check/trace.h"
 #include "large/large.h"
 #include "report/paragraph.h"
 #include "slab/zone.h"
@@ -46,13 +47,26 @@ static bool put_reason(struct text *text, uintptr_t address) {
     return true;
 }
 
-static void explain(const siginfo_t *info) {
+static void put_place(struct text *text, void *context) {
+    struct os_interrupted at;
+    struct trace trace;
+    if (!os_interrupted_at(context, &at)) {
+        text_format(text, "slabmalloc:   by thread %u\n", trace_thread());
+        return;
+    }
+    trace_take_interrupted(&trace, &at);
+    text_format(text, "slabmalloc:   by thread %u, at\n", trace_thread());
+    paragraph_put_frames(text, trace.frames, trace.depth);
+}
+
+static void explain(const siginfo_t *info, void *context) {
     TEXT(text, EXPLANATION_BYTES);
     uintptr_t address = (uintptr_t)info->si_addr;
     text_format(&text, "slabmalloc: fault: access to %p, ", (void *)address);
     if (!put_reason(&text, address))
         return;
     text_format(&text, "\n");
+    put_place(&text, context);
     paragraph_put(&text, CALL_NONE, address, 0);
     report_line(&text);
 }
@@ -60,13 +74,12 @@ static void explain(const siginfo_t *info) {
 /* The instruction faults again on return, and then as if we had not been here. What another process
  * or raise() sent does not come again by itself. */
 static void handle(int signal, siginfo_t *info, void *context) {
-    (void)context;
     bool is_sent = info->si_code <= 0;
     sigaction(signal, &before[signal == SIGBUS], NULL);
     if (is_sent)
         raise(signal);
     else
-        explain(info);
+        explain(info, context);
 }
 
 static void install(int signal, struct sigaction *old) {

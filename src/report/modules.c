@@ -18,8 +18,8 @@ static bool visit(const struct os_mapping *mapping, void *context) {
     return false;
 }
 
-void modules_put(struct text *text, uintptr_t address) {
-    struct search search = {address, text};
-    text_format(text, "%p", (void *)address);
+void modules_put(struct text *text, uintptr_t return_address) {
+    struct search search = {return_address - 1, text};
+    text_format(text, "%p", (void *)search.address);
     os_maps_walk(visit, &search);
 }

@@ -59,7 +59,7 @@ static void put_large_line(struct text *text, uintptr_t address) {
     text_format(text, "\n");
 }
 
-static void put_frames(struct text *text, const uintptr_t *frames, unsigned depth) {
+void paragraph_put_frames(struct text *text, const uintptr_t *frames, unsigned depth) {
     for (unsigned i = 0; i < depth && i < FRAMES_SHOWN; i++) {
         text_format(text, "slabmalloc:     ");
         modules_put(text, frames[i]);
@@ -73,7 +73,7 @@ static void put_event(struct text *text, const struct check_event *event) {
                                                      : "allocated";
     text_format(text, "slabmalloc:   %s by thread %u with %s, %zu byte%s, called from\n", what,
                 event->thread, call_facts[event->call].name, event->bytes, plural(event->bytes));
-    put_frames(text, event->frames, event->depth);
+    paragraph_put_frames(text, event->frames, event->depth);
 }
 
 /* The call at hand is in no history: it gave nothing back. */
@@ -82,7 +82,7 @@ static void put_present_call(struct text *text, enum call call) {
     trace_take(&trace);
     text_format(text, "slabmalloc:   %s was called by thread %u, from\n", call_facts[call].name,
                 trace_thread());
-    put_frames(text, trace.frames, trace.depth);
+    paragraph_put_frames(text, trace.frames, trace.depth);
 }
 
 void paragraph_put_history(struct text *text, uintptr_t start) {
@@ -99,11 +99,9 @@ void paragraph_put(struct text *text, enum call call, uintptr_t address, uint32_
         put_large_line(text, address);
     else if (start != 0)
         put_slot_lines(text, slab, address);
-    if (call == CALL_NONE)
-        text_format(text, "slabmalloc:   by thread %u\n", trace_thread());
-    else if (thread == 0 && check_policy.history)
+    if (call != CALL_NONE && thread == 0 && check_policy.history)
         put_present_call(text, call);
-    else
+    else if (call != CALL_NONE)
         text_format(text, "slabmalloc:   %s was called by thread %u\n", call_facts[call].name,
                     thread != 0 ? thread : trace_thread());
     if (start != 0)

@@ -282,7 +282,9 @@ def run_guards(run):
     segv = -signal.SIGSEGV
     guard = "guard=on,quarantine=16M,explain_faults=on,check_kinds=on"
     fault = r"\Aslabmalloc: fault: access to 0x[0-9a-f]+, "
-    block = r"\nslabmalloc:   block 0x[0-9a-f]+, LARGE, "
+    block = (r"\nslabmalloc:   by thread \d+, at\n"
+             r"slabmalloc:     0x[0-9a-f]+ \(\S+\+0x[0-9a-f]+\)\n"
+             r"(slabmalloc:     .*\n)*slabmalloc:   block 0x[0-9a-f]+, LARGE, ")
     for options in (guard, guard + ",canary=on,junk=on,history=on"):
         run.expect(options, ("guard_write", 300000), segv, None,
                    [fault + r"\d+ bytes behind the 300000 asked for of the LARGE block at 0x",
