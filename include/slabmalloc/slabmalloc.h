@@ -154,9 +154,16 @@ struct slm_lock_stats {
 
 #define SLM_CLASS_COUNT 48
 
+/* Freed blocks that the option quarantine keeps back: they count as freed. */
+struct slm_quarantine_stats {
+    size_t blocks;
+    size_t bytes; /* of their slots and pages */
+};
+
 struct slm_stats {
     struct slm_zone_stats tiny, small;
     struct slm_large_stats large;
+    struct slm_quarantine_stats quarantine;
     size_t metadata_bytes;  /* of slabs' headers, caches and tables */
     size_t caches;          /* thread caches ever made */
     uint64_t faults;        /* bad pointers given back, if the process went on */
@@ -232,6 +239,7 @@ struct slm_class_breakdown {
     size_t slot_bytes;          /* size of the class */
     struct slm_part live;       /* slots that the program holds, rounding to the class included */
     struct slm_part free_slots; /* the others, in slabs in use */
+    struct slm_part quarantine; /* slots of freed blocks that the option quarantine keeps back */
     struct slm_part rests;      /* before a slab's first slot and behind its last */
 };
 
@@ -240,6 +248,7 @@ struct slm_class_breakdown {
  * uses the heap meanwhile. */
 struct slm_breakdown {
     struct slm_part live_slots, free_slots, rests; /* of slabs in use: the sums of `classes` */
+    struct slm_part quarantine;  /* of freed blocks that are kept back: the sum, and LARGE ones */
     struct slm_part empty_slabs; /* used before; what is in memory goes back after a second */
     struct slm_part large_live;  /* LARGE blocks */
     struct slm_part large_spare; /* room to grow behind LARGE blocks */

@@ -5,6 +5,7 @@
 #include "os/look.h"
 #include "os/metadata.h"
 #include "os/os.h"
+#include "report/kept.h"
 #include "slab/range.h"
 #include "slab/view.h"
 #include "slab/zone.h"
@@ -123,18 +124,22 @@ static void divide(const struct slab_view *view, const struct pages *pages, size
     }
 }
 
-static void add_slab(struct walk *walk, const struct slab_view *view, uintptr_t end) {
+static void add_slab(struct walk *walk, struct slab_view *view, uintptr_t end) {
     struct slm_class_breakdown *c = &walk->sums->classes[view->cls];
     struct pages pages;
-    size_t live, free_slots;
+    struct slab_view kept_view;
+    size_t live, others, rest, kept = 0;
+    size_t kept_bytes = kept_take(view, &kept_view) * view->slot_bytes;
     see_pages(walk, view, end, &pages);
-    divide(view, &pages, &live, &free_slots);
+    divide(view, &pages, &live, &others);
+    if (kept_bytes > 0)
+        divide(&kept_view, &pages, &kept, &rest);
     size_t live_bytes = view->live * view->slot_bytes;
     size_t slots_bytes = view->slots * view->slot_bytes;
     add(&c->live, live_bytes, live);
-    add(&c->free_slots, slots_bytes - live_bytes, free_slots);
-    add(&c->rests, view->slab_bytes - slots_bytes,
-        pages.present * os_page_bytes - live - free_slots);
+    add(&c->quarantine, kept_bytes, kept);
+    add(&c->free_slots, slots_bytes - live_bytes - kept_bytes, others - kept);
+    add(&c->rests, view->slab_bytes - slots_bytes, pages.present * os_page_bytes - live - others);
 }
 
 static uintptr_t metadata_end(const struct range *range, size_t slabs) {
@@ -175,6 +180,11 @@ static void add_large(const struct large_view *view, void *context) {
             present_bytes(&walk->window, view->address, end, end));
         return;
     }
+    if (kept_has(view->address)) {
+        add(&walk->sums->quarantine, view->bytes,
+            present_bytes(&walk->window, view->address, end, end));
+        return;
+    }
     add(&walk->sums->large_live, view->used_bytes,
         present_bytes(&walk->window, view->address, used_end, end));
     add(&walk->sums->large_spare, end - used_end, present_bytes(&walk->window, used_end, end, end));
@@ -192,11 +202,12 @@ static void sum_classes(struct slm_breakdown *sums) {
         c->slot_bytes = size_classes[cls].slot_bytes;
         add(&sums->live_slots, c->live.bytes, c->live.resident_bytes);
         add(&sums->free_slots, c->free_slots.bytes, c->free_slots.resident_bytes);
+        add(&sums->quarantine, c->quarantine.bytes, c->quarantine.resident_bytes);
         add(&sums->rests, c->rests.bytes, c->rests.resident_bytes);
     }
     const struct slm_part *parts[] = {&sums->live_slots, &sums->large_live,  &sums->free_slots,
                                       &sums->rests,      &sums->empty_slabs, &sums->large_spare,
-                                      &sums->large_free, &sums->metadata};
+                                      &sums->large_free, &sums->metadata,    &sums->quarantine};
     for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
         sums->total.bytes += parts[i]->bytes;
 }

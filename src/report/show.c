@@ -12,6 +12,7 @@
 #include "large/view.h"
 #include "os/look.h"
 #include "report/breakdown.h"
+#include "report/kept.h"
 #include "slab/view.h"
 #include "slab/zone.h"
 
@@ -100,7 +101,7 @@ static void put_block(struct show *show, uintptr_t address, size_t bytes) {
 /* --- slabs ------------------------------------------------------------------------------------ */
 
 /* A cell for an equal part of the slots: none of them lives, fewer than half, half or more, all. */
-static void put_bar(struct show *show, const struct slab_view *view) {
+static void put_bar(struct show *show, const struct slab_view *view, size_t kept) {
     size_t cells = view->slots < BAR_CELLS ? view->slots : BAR_CELLS;
     TEXT(bar, BAR_CELLS + 1);
     for (size_t cell = 0; cell < cells; cell++) {
@@ -120,6 +121,8 @@ static void put_bar(struct show *show, const struct slab_view *view) {
     out_format(show->out, "] %zu of %zu slots live", view->live, view->slots);
     if (view->remote > 0)
         out_format(show->out, ", %zu remote frees pending", view->remote);
+    if (kept > 0)
+        out_format(show->out, ", %zu in quarantine", kept);
     out_format(show->out, "\n");
 }
 
@@ -164,12 +167,13 @@ static const char *state_name(enum slab_state state) {
     return "empty"; /* which are not looked at */
 }
 
-static void put_slab(struct show *show, const struct slab *slab, const struct slab_view *view) {
+static void put_slab(struct show *show, const struct slab *slab, const struct slab_view *view,
+                     size_t kept) {
     put_zone(show);
     out_format(show->out, "slab %zu : %p, class %zu, %s, ", (size_t)slab->number,
                (void *)view->memory, view->slot_bytes, state_name((enum slab_state)view->state));
     put_owner(show, view);
-    put_bar(show, view);
+    put_bar(show, view, kept);
 }
 
 static void count_empty(struct show *show, uintptr_t memory, size_t bytes) {
@@ -182,7 +186,7 @@ static void count_empty(struct show *show, uintptr_t memory, size_t bytes) {
 }
 
 static void show_slab(struct show *show, const struct slab *slab, size_t slab_bytes) {
-    struct slab_view view;
+    struct slab_view view, kept;
     uintptr_t memory = zone_slab_memory(slab);
     if (!is_wanted_range(show, memory, memory + slab_bytes))
         return;
@@ -193,8 +197,9 @@ static void show_slab(struct show *show, const struct slab *slab, size_t slab_by
     }
     if (!is_wanted_size(show, view.slot_bytes))
         return;
+    kept_take(&view, &kept);
     if (show->parts & SLM_SHOW_SLABS)
-        put_slab(show, slab, &view);
+        put_slab(show, slab, &view, kept.live);
     if ((show->parts & SLM_SHOW_BLOCKS) == 0)
         return;
     for (size_t slot = 0; slot < view.slots; slot++)
@@ -239,6 +244,8 @@ static void show_large(const struct large_view *view, void *context) {
     if (show->out->error != 0 || !is_wanted_range(show, view->address, end))
         return;
     show->zone_address = view->address; /* the zone's is that of the first one printed */
+    if (view->is_live && kept_has(view->address))
+        return;
     if (view->is_live) {
         if ((show->parts & SLM_SHOW_BLOCKS) && is_wanted_size(show, view->used_bytes))
             put_block(show, view->address, view->used_bytes);

@@ -5,9 +5,11 @@
 #include "check/check.h"
 #include "heap/heap.h"
 #include "large/large.h"
+#include "large/view.h"
 #include "os/metadata.h"
 #include "report/breakdown.h"
 #include "report/diagnosis.h"
+#include "report/kept.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
 
@@ -33,8 +35,14 @@ static bool visit_slab(struct slab *slab, void *context) {
     class_stats->slabs++;
     size_t slots = load_relaxed(&slab->slots);
     class_stats->slots += slots;
-    class_stats->live += slots - free_slots;
-    class_stats->frees += slab_frees_since_set(slab) + pending;
+    struct slab_view view, kept_view;
+    size_t kept = kept_any() && slab_look(slab, &view) ? kept_take(&view, &kept_view) : 0;
+    if (kept > slots - free_slots)
+        kept = slots - free_slots;
+    class_stats->live += slots - free_slots - kept;
+    class_stats->frees += slab_frees_since_set(slab) + pending + kept;
+    stats->quarantine.blocks += kept;
+    stats->quarantine.bytes += kept * load_relaxed(&slab->slot_bytes);
     return true;
 }
 
@@ -82,6 +90,19 @@ static void sum_locks(struct slm_stats *stats) {
     add_lock(stats, SLM_LOCK_METADATA, metadata_lock());
 }
 
+/* What is kept back has been freed, for the program. */
+static void visit_large(const struct large_view *view, void *context) {
+    struct slm_stats *stats = context;
+    if (!view->is_live || !kept_has(view->address) || stats->large.live == 0 ||
+        stats->large.live_bytes < view->bytes)
+        return;
+    stats->large.live--;
+    stats->large.live_bytes -= view->bytes;
+    stats->large.frees++;
+    stats->quarantine.blocks++;
+    stats->quarantine.bytes += view->bytes;
+}
+
 void stats_collect(struct slm_stats *stats) {
     struct large_stats large;
     *stats = (struct slm_stats){0};
@@ -101,6 +122,8 @@ void stats_collect(struct slm_stats *stats) {
         .mappings = large.mappings,
         .unmappings = large.unmappings,
     };
+    if (kept_any())
+        large_walk(visit_large, stats);
     stats->metadata_bytes += metadata_bytes();
     stats->faults = diagnosis_count();
 }

@@ -26,13 +26,16 @@ static const struct table process_table =
     TABLE("process", NULL, "process", TABLE_RECORD, process_columns);
 
 struct totals_row {
-    uint64_t allocations, frees, live, live_bytes, thread_caches, faults, mappings, unmappings;
+    uint64_t allocations, frees, live, live_bytes, quarantine, quarantine_bytes, thread_caches;
+    uint64_t faults, mappings, unmappings;
 };
 static const struct column totals_columns[] = {
     COLUMN(totals_row, allocations, "allocations", CELL_COUNT, 16),
     COLUMN(totals_row, frees, "frees", CELL_COUNT, 16),
     COLUMN(totals_row, live, "live blocks", CELL_COUNT, 16),
     COLUMN(totals_row, live_bytes, "bytes in live blocks", CELL_COUNT, 16),
+    COLUMN(totals_row, quarantine, "freed, in quarantine", CELL_COUNT, 16),
+    COLUMN(totals_row, quarantine_bytes, "bytes in quarantine", CELL_COUNT, 16),
     COLUMN(totals_row, thread_caches, "thread caches", CELL_COUNT, 16),
     COLUMN(totals_row, mappings, "mmap calls for LARGE", CELL_COUNT, 16),
     COLUMN(totals_row, unmappings, "munmap calls for LARGE", CELL_COUNT, 16),
@@ -48,6 +51,8 @@ static void emit_totals(struct emitter *emitter, const struct slm_stats *stats) 
         .frees = stats->tiny.frees + stats->small.frees + stats->large.frees,
         .live = stats->large.live,
         .live_bytes = stats->tiny.live_bytes + stats->small.live_bytes + stats->large.live_bytes,
+        .quarantine = stats->quarantine.blocks,
+        .quarantine_bytes = stats->quarantine.bytes,
         .thread_caches = stats->caches,
         .faults = stats->faults,
         .mappings = stats->large.mappings,
@@ -97,6 +102,7 @@ static void emit_memory(struct emitter *emitter, const struct slm_breakdown *b, 
     } parts[] = {
         {"live_slots", "live blocks in slabs", &b->live_slots},
         {"large_live", "live LARGE blocks", &b->large_live},
+        {"quarantine", "freed, in quarantine", &b->quarantine},
         {"free_slots", "free slots", &b->free_slots},
         {"rests", "slabs' edges", &b->rests},
         {"empty_slabs", "empty slabs", &b->empty_slabs},
@@ -250,9 +256,14 @@ static const struct column class_columns[] = {
 };
 static const struct table class_table = TABLE("classes", "", "class", TABLE_LIST, class_columns);
 
+static size_t waste_of(const struct slm_class_breakdown *c) {
+    return c->free_slots.resident_bytes + c->quarantine.resident_bytes +
+           c->rests.resident_bytes;
+}
+
 static struct class_row class_row(const struct slm_class_stats *c,
                                   const struct slm_class_breakdown *b, bool known) {
-    uint64_t wasted = b->free_slots.resident_bytes + b->rests.resident_bytes;
+    uint64_t wasted = waste_of(b);
     return (struct class_row){
         .slot_bytes = c->slot_bytes,
         .allocations = c->allocations,
@@ -294,10 +305,6 @@ static const struct column waste_columns[] = {
 static const struct table waste_table =
     TABLE("most_waste", "most memory in free slots and slabs' edges:", "waste", TABLE_LIST,
           waste_columns);
-
-static size_t waste_of(const struct slm_class_breakdown *c) {
-    return c->free_slots.resident_bytes + c->rests.resident_bytes;
-}
 
 /* The class with the most waste less than `limit` or, at the same waste, behind `after`; or
  * SLM_CLASS_COUNT. */

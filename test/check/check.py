@@ -233,10 +233,10 @@ def run_lost(run):
                    [r"\A" + head + r"112 bytes in 2 blocks lost, from 2 places, and with them 144 "
                     r"bytes in 3 blocks that only they lead to\n" + block.format(1, 64) +
                     block.format(1, 48) + r"\Z"])
-        for scene in ("busy_threads", "thread_makers"):
-            run.expect(history, (scene,), 0, [r"\A80\n\Z"],
-                       [head + r"360 bytes in 4 blocks lost, from 1 place\n"],
-                       [head + r"(?!360 bytes in 4 blocks lost, from 1 place\n)"])
+    for scene in ("busy_threads", "thread_makers"):
+        run.expect("history=on", (scene,), 0, [r"\A20\n\Z"],
+                   [head + r"360 bytes in 4 blocks lost, from 1 place\n"],
+                   [head + r"(?!360 bytes in 4 blocks lost, from 1 place\n)"])
     run.expect("history=on", ("deaf_and_lost",), 0, [r"\A1\n\Z"],
                [r"\A" + one + r"slabmalloc:   2 threads could not be stopped: "])
     run.expect("history=on", ("without_proc",), 0, [r"\A1\n\Z"],
@@ -276,6 +276,16 @@ def run_whole(run):
             run.expect("canary=on", ("look_at_freed", size), 0, unseen, [])
     for options in ("canary=on", ALL, ALL + ",guard=on"):
         run.expect(options, ("look_beside",), 0, [r"\Awhole 1\n\Z"], [])
+
+
+def run_kept(run):
+    """What is in quarantine counts as freed, in a row of its own."""
+    for size in SIZES.values():
+        kept = rf"dead 10 kept 10 whole 1\nadds up 1 1\nTotal : 0 bytes\n\Z"
+        for options in ("quarantine=16M", ALL.replace("1M", "16M"), "quarantine=16M,guard=on"):
+            run.expect(options, ("kept_back", size), 0, [kept], [])
+        run.expect("canary=on", ("kept_back", size), 0, [r"dead 10 kept 0 whole 0\nadds up 1 1\n"],
+                   [])
 
 
 def run_guards(run):

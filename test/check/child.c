@@ -232,6 +232,44 @@ static void guard_many(void) {
     printf("whole %d\n", slm_check_heap(2));
 }
 
+/* Freed blocks in quarantine are not live, nor lost from the sums. */
+static size_t live_blocks(const struct slm_stats *stats) {
+    size_t live = stats->large.live;
+    for (int cls = 0; cls < SLM_CLASS_COUNT; cls++)
+        live += stats->classes[cls].live;
+    return live;
+}
+static void kept_back(void) {
+    static char *blocks[10];
+    static struct slm_stats before, now;
+    static struct slm_breakdown then, sums;
+    for (int i = 0; i < 10; i++)
+        blocks[i] = make();
+    slm_stats_get(&before);
+    slm_memory_breakdown(&then);
+    for (int i = 0; i < 10; i++)
+        free(blocks[i]);
+    slm_stats_get(&now);
+    slm_memory_breakdown(&sums);
+    size_t kept = sums.quarantine.bytes - then.quarantine.bytes;
+    printf("dead %zd kept %zu whole %d\n", (ssize_t)(live_blocks(&before) - live_blocks(&now)),
+           now.quarantine.blocks - before.quarantine.blocks,
+           kept == now.quarantine.bytes - before.quarantine.bytes && kept >= 10 * bytes);
+    const struct slm_part *parts[] = {&sums.live_slots,  &sums.free_slots, &sums.rests,
+                                      &sums.empty_slabs, &sums.large_live, &sums.large_spare,
+                                      &sums.large_free,  &sums.metadata,   &sums.quarantine};
+    size_t all = 0, resident = 0;
+    for (int i = 0; i < 9; i++) {
+        all += parts[i]->bytes;
+        resident += parts[i]->resident_bytes;
+    }
+    printf("adds up %d %d\n", all == sums.total.bytes, resident == sums.total.resident_bytes);
+    fflush(stdout);
+    slm_show_alloc_mem_ex(1, &(struct slm_show_options){.parts = SLM_SHOW_BLOCKS,
+                                                        .min_bytes = bytes, .from = blocks[0],
+                                                        .to = blocks[0] + 1});
+}
+
 /* --- kinds and sizes -------------------------------------------------------------------------- */
 
 static void new_free(void) { free(operator_new(bytes)); }
@@ -404,6 +442,7 @@ static const struct {
     SCENE(new_array_free),    SCENE(new_realloc),             SCENE(delete_wrong_size),
     SCENE(delete_array_wrong_size),                           SCENE(free_wrong_size),
     SCENE(look_at_live),      SCENE(look_at_freed),           SCENE(look_beside),
+    SCENE(kept_back),
     SCENE(right),             SCENE(contents),                SCENE(usable),
     SCENE(reuse),             SCENE(order),                   SCENE(threads),
     SCENE(guard_write),       SCENE(guard_read_freed),        SCENE(guard_many),

@@ -200,8 +200,8 @@ static void thread_register(void) { beside(runs, 3, 3); }
 static void deaf_thread(void) { beside(sleeps_deaf, 2, 1); }
 
 /* Each of the threads was given a block that it does not keep: 4 are lost, each time. */
-static void busy_threads(void) { beside(allocates, 4, 20); }
-static void thread_makers(void) { beside(makes_threads, 4, 20); }
+static void busy_threads(void) { beside(allocates, 4, 5); }
+static void thread_makers(void) { beside(makes_threads, 4, 5); }
 
 /* --- what is lost ----------------------------------------------------------------------------- */
 
