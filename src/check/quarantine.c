@@ -21,9 +21,12 @@ struct kept {
 static struct {
     struct kept pool[MIXED];
     struct kept *ring;
-    size_t size, first, count; /* of the ring: a power of two; the oldest; how many */
+    size_t size, first, count; /* of the ring: a power of two; the oldest (counted on); how many */
     size_t bytes;              /* of all */
 } kept;
+
+/* The oldest but `age`. */
+static struct kept *entry(size_t age) { return &kept.ring[(kept.first + age) & (kept.size - 1)]; }
 
 /* What the old ring was, is lost: as much as the new one at most. */
 static bool grow(void) {
@@ -34,7 +37,7 @@ static bool grow(void) {
     if (ring == NULL)
         return false;
     for (size_t i = 0; i < kept.count; i++)
-        ring[i] = kept.ring[(kept.first + i) % kept.size];
+        ring[i] = *entry(i);
     kept.ring = ring;
     kept.size = size;
     kept.first = 0;
@@ -48,7 +51,7 @@ bool quarantine_put(uintptr_t start, size_t bytes) {
         return false;
     struct kept *mixed = &kept.pool[check_random() % MIXED];
     if (mixed->start != 0)
-        kept.ring[(kept.first + kept.count++) % kept.size] = *mixed;
+        *entry(kept.count++) = *mixed;
     *mixed = (struct kept){start, bytes};
     store_relaxed(&kept.bytes, kept.bytes + bytes);
     return true;
@@ -74,8 +77,8 @@ uintptr_t quarantine_take(bool all) {
     if (!all && kept.bytes <= check_policy.quarantine_bytes)
         return 0;
     if (kept.count > 0) {
-        block = kept.ring[kept.first];
-        kept.first = (kept.first + 1) % kept.size;
+        block = *entry(0);
+        kept.first++;
         kept.count--;
     } else {
         block = from_pool(); /* with few, large blocks */
@@ -89,6 +92,6 @@ void quarantine_walk(bool (*visit)(uintptr_t start, void *context), void *contex
         if (kept.pool[i].start != 0 && !visit(kept.pool[i].start, context))
             return;
     for (size_t i = 0; i < kept.count; i++)
-        if (!visit(kept.ring[(kept.first + i) % kept.size].start, context))
+        if (!visit(entry(i)->start, context))
             return;
 }

@@ -35,7 +35,7 @@ static uint64_t hash_of(const struct trace *trace) {
 
 static const struct stack **slot_of(const struct stack **table, size_t size, uint64_t hash,
                                     const struct trace *trace) {
-    for (size_t at = hash % size;; at = (at + 1) % size) {
+    for (size_t at = hash & (size - 1);; at = (at + 1) & (size - 1)) {
         const struct stack *stack = table[at];
         if (stack == NULL ||
             (trace != NULL && stack->hash == hash && stack->depth == trace->depth &&
