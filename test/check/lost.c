@@ -34,7 +34,9 @@ static __attribute__((noinline)) void forget(void) {
 static __attribute__((noinline)) uintptr_t below(uintptr_t (*act)(uintptr_t), uintptr_t argument) {
     volatile char space[8192];
     space[0] = 0;
-    uintptr_t result = act(argument);
+    __asm__ volatile("" ::"r"(space) : "memory"); /* all of it is there */
+    uintptr_t (*volatile call)(uintptr_t) = act; /* not inlined: its frame lies below */
+    uintptr_t result = call(argument);
     return result + (uintptr_t)space[0];
 }
 
@@ -145,6 +147,7 @@ static void *sleeps_deaf(void *hidden) {
 }
 static void *runs(void *hidden) {
     void *here = shown((uintptr_t)hidden);
+    __asm__ volatile("" : "+r"(here)); /* from here on */
     sem_post(&ready);
     while (!over)
         __asm__ volatile("" : "+r"(here));
