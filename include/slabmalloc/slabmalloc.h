@@ -90,6 +90,13 @@ SLM_API size_t slm_malloc_usable_size(void *pointer);
  * ignored. 1: some was given back; 0: none. */
 SLM_API int slm_malloc_trim(size_t pad);
 
+/* Gives back to the system all memory that is free: empty slabs, mappings kept for reuse, and pages
+ * without a live block in slabs in use. It is done for the calling thread's slabs, those that
+ * nobody owns, and what others have freed in slabs of any thread; other threads do it to the rest
+ * of theirs when they next need a slab. Returns the bytes; some may not have been resident.
+ * slm_malloc_trim does the same. Takes about 1 ms for 100 MiB that go back. */
+SLM_API size_t slm_purge(void);
+
 /* Tuning parameters of glibc's malloc are accepted and have no effect: 1, or 0 for one that glibc
  * does not know either. */
 SLM_API int slm_mallopt(int parameter, int value);
@@ -325,6 +332,36 @@ SLM_API bool slm_option_get(const char *name, char *buffer, size_t bytes);
 /* Changes an option, for all threads, from now on. False, and nothing changes: ENOENT: no option
  * `name`; EINVAL: no value of it; EPERM: it is fixed when the process starts. */
 SLM_API bool slm_option_set(const char *name, const char *value);
+
+enum slm_limit_kind {
+    SLM_LIMIT_SOFT = 1, /* more is held than the option heap_soft_limit says, and nothing is free */
+    SLM_LIMIT_HARD,     /* an allocation is about to fail */
+};
+
+struct slm_limit {
+    enum slm_limit_kind kind;
+    size_t held_bytes;  /* slabs in use or not yet given back, and mappings of LARGE blocks */
+    size_t limit_bytes; /* the option's; 0: there is none, the system has refused memory */
+};
+
+struct slm_limit_handler {
+    bool (*handle)(const struct slm_limit *limit, void *context);
+    void *context;
+};
+
+/* Has `handler->handle` called when the heap reaches a limit, after all that is free has gone back.
+ * True: it has freed some; that goes back too, and an allocation that failed is tried once more.
+ * False: an allocation that failed returns NULL with ENOMEM. Above the soft limit it is called
+ * again when the heap has grown by an eighth. NULL: nobody is asked. Returns the handler before, or
+ * NULL. `*handler` has to last as long as any thread may be in it.
+ *
+ * It runs in the thread that allocates, wherever that is, with no lock of the library held: it may
+ * allocate and free, but not take a lock that a caller of malloc may hold. One thread at a time is
+ * in it; one that comes meanwhile is not asked. It must not leave by longjmp or an exception. errno
+ * is kept. What it changes and others read across a call of malloc has to be volatile or atomic if
+ * it is static in its file: libc's header tells the compiler that malloc calls nobody there. */
+SLM_API const struct slm_limit_handler *
+slm_set_limit_handler(const struct slm_limit_handler *handler);
 
 enum slm_error_kind {
     SLM_ERROR_DOUBLE_FREE = 1,  /* a free of a block that is free already */

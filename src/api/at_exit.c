@@ -9,6 +9,7 @@
 #include "core/options.h"
 #include "heap/background.h"
 #include "heap/heap.h"
+#include "heap/limits.h"
 #include "report/diagnosis.h"
 #include "report/explain.h"
 #include "report/help.h"
@@ -45,6 +46,7 @@ static void read_options(void) {
 
 static __attribute__((constructor)) void start(void) {
     read_options();
+    limits_apply_options();
     heap_start_checks();
     if (option_get(OPTION_explain_faults) != 0)
         explain_faults_start();

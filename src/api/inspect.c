@@ -107,6 +107,11 @@ int slm_malloc_trim(size_t pad) {
     return heap_trim() > 0;
 }
 
+size_t slm_purge(void) {
+    heap_set_up();
+    return heap_trim();
+}
+
 int slm_mallopt(int parameter, int value) {
     (void)value;
     switch (parameter) {

@@ -7,6 +7,7 @@
 
 #include "base/fatal.h"
 #include "heap/background.h"
+#include "heap/limits.h"
 #include "report/diagnosis.h"
 #include "report/summary.h"
 #include "slab/zone.h"
@@ -43,6 +44,8 @@ bool slm_option_set(const char *name, const char *value) {
         return failed(error);
     if (changed == OPTION_purge_delay)
         zone_look_soon();
+    if (changed == OPTION_heap_limit || changed == OPTION_heap_soft_limit)
+        limits_apply_options();
     if (changed == OPTION_background)
         background_apply_option();
     if (changed == OPTION_stats) {
@@ -51,6 +54,10 @@ bool slm_option_set(const char *name, const char *value) {
         text_write(&complaints, 2);
     }
     return true;
+}
+
+const struct slm_limit_handler *slm_set_limit_handler(const struct slm_limit_handler *handler) {
+    return limits_set_handler(handler);
 }
 
 const struct slm_error_handler *slm_set_error_handler(const struct slm_error_handler *handler) {

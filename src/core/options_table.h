@@ -45,6 +45,12 @@
     X(background, BACKGROUND_LAZY, OPTION_LIVE, OPTION_WORDS("off|lazy|on"),                       \
       "a thread of the library's own that gives free memory back while nobody calls it; lazy: "    \
       "in a process that has threads and a heap of 32 MiB or more")                                \
+    X(heap_limit, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, "cgroup"),                    \
+      "the most that the heap may hold: above it, an allocation fails with ENOMEM when nothing "   \
+      "is free to give back; 0: no limit; cgroup: 15/16 of the control group's memory")            \
+    X(heap_soft_limit, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, "cgroup"),               \
+      "above it, what is free goes back at once and a handler is told (slm_set_limit_handler); "   \
+      "0: no limit; cgroup: 12/16 of the control group's memory")                                  \
     SLM_CHECK_OPTIONS(X)
 
 /* Those of check/ (docs/debugging.md): any of them makes every call slower. */

@@ -12,7 +12,9 @@
 #include "check/check.h"
 #include "core/options.h"
 #include "heap/heap.h"
+#include "heap/limits.h"
 #include "large/large.h"
+#include "os/watch.h"
 #include "slab/zone.h"
 
 /* NONE -> STARTING -> RUNNING -> ENDED (stopped from outside, to be joined) or NONE (by itself) */
@@ -184,24 +186,13 @@ static void start(void) {
     errno = saved;
 }
 
-static size_t held_bytes(void) {
-    struct large_stats large;
-    large_stats(&large);
-    size_t bytes = large.live_bytes + large.cached_bytes;
-    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        bytes += (load_relaxed(&zones[kind].used) + load_relaxed(&zones[kind].dirty))
-                 << slab_shift_of((enum zone_kind)kind);
-    return bytes;
-}
-
 void background_consider(void) {
-    store_relaxed(&watch.grown, 0);
     if (load_relaxed(&background.state) != NONE || !cache_is_live(cache_self) ||
         load_relaxed(&check_active) || !heap_is_set_up())
         return;
     bool wanted = option_get(OPTION_background) == BACKGROUND_ON ||
                   (option_get(OPTION_background) == BACKGROUND_LAZY && has_threads());
-    if (wanted && held_bytes() >= BACKGROUND_MIN_BYTES && !lock_is_forking() && !is_in_handler())
+    if (wanted && load_relaxed(&account.held) >= BACKGROUND_MIN_BYTES && !is_in_handler())
         start();
 }
 

@@ -20,15 +20,10 @@
 #ifndef SLM_HEAP_BACKGROUND_H
 #define SLM_HEAP_BACKGROUND_H
 
-#include "os/watch.h"
+#include <stdbool.h>
 
-COLD void background_consider(void);
-
-/* In an allocation on a slow way, with no lock held. */
-static inline void background_look(void) {
-    if (UNLIKELY(load_own(&watch.grown) != 0))
-        background_consider();
-}
+/* In an allocation on a slow way, with no lock held, after the heap has grown. */
+void background_consider(void);
 
 /* As the option says now: starts the thread, or has it end. Not from within the allocator. */
 void background_apply_option(void);

@@ -15,6 +15,7 @@
 #include "check/check.h"
 #include "heap/background.h"
 #include "heap/heap.h"
+#include "heap/limits.h"
 #include "large/large.h"
 #include "os/metadata.h"
 #include "slab/depot.h"
@@ -83,6 +84,7 @@ static void in_child(void) {
     zone_recover_purged();
     check_after_fork();
     background_after_fork();
+    limits_after_fork();
     release_all();
     return_lent();
     if (_IO_list_resetlock != NULL)
@@ -103,6 +105,7 @@ void heap_disown(void) {
     background_after_fork();
     cache_mark_vanished(cache_self);
     zone_recover_purged();
+    limits_after_fork();
 }
 
 void heap_register_fork(void) { pthread_atfork(prepare, in_parent, in_child); }

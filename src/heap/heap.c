@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap/checked.h"
+#include "heap/limits.h"
 #include "large/large.h"
 #include "os/os.h"
 #include "slab/zone.h"
@@ -49,15 +50,34 @@ static void *take_larger(unsigned cls, bool *is_zero) {
     return pointer;
 }
 
-/* The system refused memory: gives back all that is free. */
+/* What counts against the limit: pages inside of slabs in use do not, nor what the system charges
+ * for empty slabs. */
+static void reclaim_held(void) {
+    struct cache *cache = heap_borrow_cache();
+    if (cache != NULL) {
+        cache_drain(cache);
+        heap_return_cache(cache);
+    }
+    large_purge();
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
+        zone_purge((enum zone_kind)kind, UINT64_MAX);
+}
+
+/* The system or the limit refused memory: gives back all that is free. */
 static COLD void reclaim(void) {
+    static uint64_t refused_before;
+    uint64_t refused = load_relaxed(&account.refused);
+    if (exchange_acq_rel(&refused_before, refused) != refused) {
+        reclaim_held();
+        return;
+    }
     heap_trim();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         zone_decommit((enum zone_kind)kind);
 }
 
 /* No slab is to be had for the class: what else would do? */
-static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
+static COLD void *try_elsewhere(unsigned cls, bool *is_zero) {
     const struct size_class *c = &size_classes[cls];
     reclaim();
     void *pointer = take_or_grow(cls, is_zero);
@@ -68,9 +88,23 @@ static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
     return pointer;
 }
 
+static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
+    void *pointer = try_elsewhere(cls, is_zero);
+    return pointer == NULL && limits_refused() ? try_elsewhere(cls, is_zero) : pointer;
+}
+
 static void *malloc_class(unsigned cls, bool *is_zero) {
     void *pointer = take_or_grow(cls, is_zero);
     return LIKELY(pointer != NULL) ? pointer : malloc_without_slab(cls, is_zero);
+}
+
+static COLD void *malloc_large_again(size_t bytes, size_t alignment, bool *is_zero) {
+    reclaim();
+    void *pointer = large_alloc(bytes, alignment, is_zero); /* perhaps from what stayed */
+    if (pointer != NULL || !limits_refused())
+        return pointer;
+    reclaim();
+    return large_alloc(bytes, alignment, is_zero);
 }
 
 /* LARGE needs the heap set up, but no cache of the thread's. */
@@ -79,11 +113,7 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     if (LIKELY(cache != NULL)) /* without memory for slabs, a mapping may still be had */
         heap_return_grown_cache(cache);
     void *pointer = large_alloc(bytes, alignment, is_zero);
-    if (UNLIKELY(pointer == NULL)) {
-        reclaim();
-        pointer = large_alloc(bytes, alignment, is_zero); /* perhaps from what could not go back */
-    }
-    return pointer;
+    return LIKELY(pointer != NULL) ? pointer : malloc_large_again(bytes, alignment, is_zero);
 }
 
 static unsigned class_for(size_t bytes, size_t alignment) {

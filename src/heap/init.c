@@ -13,7 +13,9 @@
 #include "heap/background.h"
 #include "heap/checked.h"
 #include "heap/heap.h"
+#include "heap/limits.h"
 #include "os/os.h"
+#include "os/watch.h"
 #include "slab/zone.h"
 
 /* Otherwise init_state is thread_id() of the thread that initialises, with REGISTERS while it
@@ -157,10 +159,19 @@ void heap_return_cache(struct cache *cache) {
         lock_release_often(&shared_lock, RANK_SHARED_CACHE);
 }
 
+static COLD void has_grown(void) {
+    if (lock_is_forking()) /* perhaps by this thread, with all locks */
+        return;
+    store_relaxed(&watch.grown, 0);
+    limits_look();
+    background_consider();
+}
+
 void heap_return_grown_cache(struct cache *cache) {
     if (UNLIKELY(cache == &cache_shared))
         lock_release(&shared_lock, RANK_SHARED_CACHE);
-    background_look();
+    if (UNLIKELY(load_own(&watch.grown) != 0))
+        has_grown();
 }
 
 void heap_set_up(void) {

@@ -3,6 +3,7 @@
 #include "large/large.h"
 
 #include "base/bits.h"
+#include "core/account.h"
 #include "core/options.h"
 #include "large/extent.h"
 #include "large/pagemap.h"
@@ -73,6 +74,8 @@ static void keep(struct piece piece) {
     if (extent_reserve_descriptors(1) &&
         pagemap_prepare(piece.address, piece.address + piece.bytes - 1))
         extent_put(extent_new(piece.address, piece.bytes, is_zero, EXTENT_BUSY), now);
+    else
+        account_give(piece.bytes); /* lost */
     leave_lock();
 }
 
@@ -84,6 +87,8 @@ static size_t unmap(const struct piece *pieces, unsigned count) {
         else
             keep(pieces[i]);
     }
+    if (bytes > 0)
+        account_give(bytes);
     return bytes;
 }
 
@@ -133,14 +138,23 @@ static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t byt
     return extent;
 }
 
+static void *map(size_t bytes) {
+    if (!account_take(bytes))
+        return NULL;
+    void *memory = os_map(bytes);
+    if (memory == NULL)
+        account_give(bytes);
+    return memory;
+}
+
 static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     size_t mapped = bytes;
     if (alignment > os_page_bytes &&
         __builtin_add_overflow(bytes, alignment - os_page_bytes, &mapped))
         return NULL;
-    void *memory = os_map(mapped);
+    void *memory = map(mapped);
     if (memory == NULL && large_purge() > 0)
-        memory = os_map(mapped);
+        memory = map(mapped);
     if (memory == NULL)
         return NULL;
     enter_lock();
@@ -151,8 +165,10 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
         watch_note_growth();
     }
     leave_lock();
-    if (extent == NULL)
+    if (extent == NULL) {
         os_unmap(memory, mapped);
+        account_give(mapped);
+    }
     return extent;
 }
 
@@ -161,8 +177,12 @@ static bool remap(struct extent *extent, size_t bytes) {
     uintptr_t address = extent->address;
     size_t old_bytes = extent->bytes;
     struct pagemap_nodes nodes;
-    if (!pagemap_reserve_nodes(&nodes))
+    if (!account_take(bytes - old_bytes))
         return false;
+    if (!pagemap_reserve_nodes(&nodes)) {
+        account_give(bytes - old_bytes);
+        return false;
+    }
     count_live(extent, false);
     extent_hide(extent);
     leave_lock();
@@ -173,6 +193,8 @@ static bool remap(struct extent *extent, size_t bytes) {
     pagemap_return_nodes(&nodes);
     if (!pagemap_prepare(to, to + to_bytes - 1))
         ASSERT(!"two pages need at most the nodes that were returned");
+    if (moved == NULL)
+        account_give(bytes - old_bytes);
     extent_show(extent, to, to_bytes);
     count_live(extent, true);
     return moved != NULL;

@@ -1,6 +1,8 @@
 /* Purpose: range.h. */
 #include "slab/range.h"
 
+#include "core/account.h"
+
 static size_t headers_bytes(size_t slabs) { return slabs * sizeof(struct slab); }
 
 static size_t layout_bytes(size_t slabs) {
@@ -108,8 +110,10 @@ size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *di
             for (size_t number = start; number < end; number++) {
                 struct slab *slab = range_slab(range, number);
                 slab->is_decommitted = slab->is_zero = 1;
-                if (hbitmap_has(&range->dirty, number))
+                if (hbitmap_has(&range->dirty, number)) {
                     store_relaxed(dirty, *dirty - 1);
+                    account_give((size_t)1 << shift);
+                }
                 hbitmap_remove(&range->dirty, number);
             }
         }

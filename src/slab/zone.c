@@ -2,6 +2,7 @@
  * Owns, Locking, Invariants: see zone.h. */
 #include "slab/zone.h"
 
+#include "core/account.h"
 #include "core/options.h"
 #include "os/watch.h"
 #include "slab/range.h"
@@ -77,26 +78,45 @@ uintptr_t zone_slab_memory(const struct slab *slab) {
     return range->base + ((uintptr_t)slab->number << slab_shift_of((enum zone_kind)slab->zone));
 }
 
+/* With the lock held: a slab that was never used; NULL: no memory, or no more of it allowed. */
+static COLD struct slab *pick_fresh(struct range *range, unsigned index, enum zone_kind kind) {
+    size_t bytes = (size_t)1 << slab_shift_of(kind);
+    if (!account_take(bytes))
+        return NULL;
+    if (!range_extend(range, kind)) {
+        account_give(bytes);
+        return NULL;
+    }
+    if (index == 0)
+        publish(kind);
+    struct slab *slab = range_slab(range, range->fresh);
+    slab->zone = (uint8_t)kind;
+    slab->range = (uint16_t)index;
+    slab->number = range->fresh;
+    slab->is_zero = 1;
+    store_release(&range->fresh, range->fresh + 1);
+    return slab;
+}
+
+/* An empty slab that holds no memory is to have some. */
+static COLD bool take_memory(struct range *range, enum zone_kind kind, struct slab *slab) {
+    size_t bytes = (size_t)1 << slab_shift_of(kind);
+    if (!account_take(bytes))
+        return false;
+    if (!slab->is_decommitted || range_recommit(range, kind, slab))
+        return true;
+    account_give(bytes);
+    return false;
+}
+
 /* With the lock held: the header of an empty slab, out of every set, or NULL. */
 static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind) {
     struct range *range = &zone->ranges[index];
     size_t number = hbitmap_lowest(&range->empty);
-    if (number == SIZE_MAX) {
-        if (!range_extend(range, kind))
-            return NULL;
-        if (index == 0)
-            publish(kind);
-        number = range->fresh;
-        struct slab *slab = range_slab(range, number);
-        slab->zone = (uint8_t)kind;
-        slab->range = (uint16_t)index;
-        slab->number = (uint32_t)number;
-        slab->is_zero = 1;
-        store_release(&range->fresh, range->fresh + 1);
-        return slab;
-    }
+    if (number == SIZE_MAX)
+        return pick_fresh(range, index, kind);
     struct slab *slab = range_slab(range, number);
-    if (UNLIKELY(slab->is_decommitted) && !range_recommit(range, kind, slab))
+    if (slab->is_zero && !take_memory(range, kind, slab))
         return NULL;
     hbitmap_remove(&range->empty, number);
     if (!slab->is_zero) {
@@ -164,6 +184,8 @@ void zone_release(struct slab *slab) {
     if (!is_zero) {
         hbitmap_insert(&range->dirty, slab->number);
         store_relaxed(&zone->dirty, zone->dirty + 1);
+    } else {
+        account_give((size_t)1 << slab_shift_of(kind));
     }
     store_relaxed(&zone->used, zone->used - 1);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
@@ -219,10 +241,12 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
             if (!done)
                 hbitmap_insert(&range->dirty, number);
         }
-        if (!done)
-            store_relaxed(&zone->dirty, zone->dirty + length);
-        else
+        if (done) {
             purged += length;
+            account_give(length << shift);
+        } else {
+            store_relaxed(&zone->dirty, zone->dirty + length);
+        }
         start += length;
     }
     lock_release(&zone->lock, RANK_ZONE);
