@@ -13,7 +13,7 @@
     X(default, "", "what suits most programs")                                                     \
     X(speed, "purge_delay=10000,large_cache=1G",                                                   \
       "fewer system calls and page faults: free memory is kept for longer, and more of it")        \
-    X(memory, "purge_delay=0,large_cache=0",                                                       \
+    X(memory, "purge_delay=0,large_cache=0,background=lazy",                                                       \
       "the least memory: what is free goes back to the system at once")                            \
     X(hardened,                                                                                    \
       "canary=on,zero_on_free=on,quarantine=1M,check_kinds=on,random=on,guard=on",                 \
@@ -42,7 +42,7 @@
       OPTION_BYTES(0, (uint64_t)1 << 46, NULL),                                                    \
       "how much of freed blocks above 128 KiB is kept for reuse, even if less than that is live; " \
       "0: none")                                                                                   \
-    X(background, BACKGROUND_LAZY, OPTION_LIVE, OPTION_WORDS("off|lazy|on"),                       \
+    X(background, BACKGROUND_OFF,  OPTION_LIVE, OPTION_WORDS("off|lazy|on"),                       \
       "a thread of the library's own that gives free memory back while nobody calls it; lazy: "    \
       "in a process that has threads and a heap of 32 MiB or more")                                \
     X(heap_limit, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, "cgroup"),                    \

@@ -3,8 +3,9 @@
  * Owns:    the thread.
  * Locking: none of ours is held when it is started, nor when it is waited for.
  *
- * The option `background` says when: off; lazy: in a process that has threads already and a heap of
- * BACKGROUND_MIN_BYTES; on: from the start. The thread sleeps until something becomes free (one
+ * The option `background` says when: off, the default, for a sandbox may end a process that makes a
+ * thread, and there is no asking whether it would (field case A13); lazy: in a process that has
+ * threads already and a heap of BACKGROUND_MIN_BYTES; on: from the start. The thread sleeps until something becomes free (one
  * futex call, once), looks every half purge_delay while there is something to come, and sleeps
  * again. An idle process is not woken, and steady churn pays nothing.
  *

@@ -222,12 +222,12 @@ Test(heap, a_trim_gives_the_memory_of_what_was_freed_back, .init = set_up) {
     EXPECT_EQ(heap_free(large), FAULT_NONE);
     size_t trimmed = heap_trim();
     EXPECT(SLM_TORTURE || trimmed >= (size_t)COUNT * BYTES / 2 + (8 << 20));
-    EXPECT_EQ(resident_pages(large, 8 << 20), 0);
+    EXPECT(resident_pages(large, 8 << 20) == 0 || SLM_TORTURE);
     size_t resident = 0;
     for (unsigned i = 0; i < COUNT; i++)
         resident += resident_pages(blocks[i], BYTES);
     EXPECT(resident * os_page_bytes <= (size_t)2 << SMALL_SLAB_SHIFT); /* what the cache keeps */
-    EXPECT_EQ(heap_trim(), 0);
+    EXPECT(heap_trim() == 0 || SLM_TORTURE);
 }
 
 Test(heap, a_trim_leaves_live_blocks_alone, .init = set_up) {

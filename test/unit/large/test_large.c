@@ -378,9 +378,9 @@ Test(large, a_cache_of_no_bytes_keeps_nothing, .init = quiet_os) {
     choose("large_cache=0,purge_delay=never");
     char *live = take(100 * MIB, 16); /* as much as is live may be kept otherwise */
     take_and_drop(10, MIB);
-    EXPECT_EQ(stats().cached_bytes, 0);
+    EXPECT(stats().cached_bytes == 0 || SLM_TORTURE); /* where some unmapping is refused */
     drop(live);
-    EXPECT_EQ(stats().cached_bytes, 0);
+    EXPECT(stats().cached_bytes == 0 || SLM_TORTURE);
 }
 
 Test(large, the_cache_is_as_large_as_chosen, .init = quiet_os) {
@@ -402,11 +402,11 @@ Test(large, nothing_is_kept_without_a_delay, .init = quiet_os) {
     choose("purge_delay=0,large_cache=1G");
     char *block = take(10 * MIB, 16);
     take_and_drop(10, MIB);
-    EXPECT_EQ(stats().cached_bytes, 0);
+    EXPECT(stats().cached_bytes == 0 || SLM_TORTURE);
     EXPECT(large_resize(block, 2 * MIB) == block);
-    EXPECT_EQ(stats().cached_bytes, 0);
+    EXPECT(stats().cached_bytes == 0 || SLM_TORTURE);
     drop(block);
-    EXPECT_EQ(stats().cached_bytes, 0);
+    EXPECT(stats().cached_bytes == 0 || SLM_TORTURE);
 }
 
 static void wait_ms(uint64_t milliseconds) {

@@ -60,10 +60,10 @@ static void look_around(uintptr_t address, size_t bytes, void *context) {
     struct os_peek peek;
     char byte;
     os_peek_begin(&peek);
-    EXPECT_EQ(os_peek(&peek, &byte, address - 1, 1), 0);
+    EXPECT(os_peek(&peek, &byte, address - 1, 1) == 0 || SLM_TORTURE); /* which refuses some */
     EXPECT_EQ(os_peek(&peek, &byte, address, 1), 1);
     EXPECT_EQ(os_peek(&peek, &byte, address + bytes - 1, 1), 1);
-    EXPECT_EQ(os_peek(&peek, &byte, address + bytes, 1), 0);
+    EXPECT(os_peek(&peek, &byte, address + bytes, 1) == 0 || SLM_TORTURE);
     os_peek_end(&peek);
     ++*(unsigned *)context;
 }
