@@ -12,7 +12,7 @@
  *
  * A double free of a slot that is lent is found when it is given back, or by the merge; in a child
  * of a fork, what was lent is given back. At most one word of slots is lost to the child, if the
- * fork comes between the two instructions that take and note it.
+ * fork comes between the two instructions that take and note it, or strike it off and free it.
  *
  * remote.pml has it, as `lend`. */
 #include "cache/cache.h"
@@ -56,14 +56,15 @@ static unsigned take(struct slab *slab) {
     return slots;
 }
 
-/* As cache_free_remote does for one. A slot that is free again already was freed twice. */
+/* As cache_free_remote does for one. A slot that is free again already was freed twice. What is
+ * given back is struck off first: it may be live again by the time that a fork copies the note. */
 static void put_back(struct cache *self, struct slab *slab) {
     for (unsigned w = 0; w < SLAB_WORDS; w++) {
         uint64_t bits = cache_lending.taken[w];
         if (bits == 0)
             continue;
-        uint64_t twice = fetch_or_seq_cst(&slab->remote_bits[w], bits) & bits;
         store_relaxed(&cache_lending.taken[w], 0);
+        uint64_t twice = fetch_or_seq_cst(&slab->remote_bits[w], bits) & bits;
         if (UNLIKELY(twice != 0)) {
             self->late_slab = slab;
             self->late_slot = w * 64 + bit_lowest(twice);

@@ -13,7 +13,7 @@
     X(default, "", "what suits most programs")                                                     \
     X(speed, "purge_delay=10000,large_cache=1G",                                                   \
       "fewer system calls and page faults: free memory is kept for longer, and more of it")        \
-    X(memory, "purge_delay=0,large_cache=0,background=lazy",                                                       \
+    X(memory, "purge_delay=0,large_cache=0,background=lazy",                                       \
       "the least memory: what is free goes back to the system at once")                            \
     X(hardened,                                                                                    \
       "canary=on,zero_on_free=on,quarantine=1M,check_kinds=on,random=on,guard=on",                 \
