@@ -6,8 +6,8 @@
  * The option `background` says when: off, the default, for a sandbox may end a process that makes a
  * thread, and there is no asking whether it would (field case A13); lazy: in a process that has
  * threads already and a heap of BACKGROUND_MIN_BYTES; on: from the start. The thread sleeps until
- * something becomes free (one futex call, once), looks every half purge_delay while there is something to come, and sleeps
- * again. An idle process is not woken, and steady churn pays nothing.
+ * something becomes free (one futex call, once), looks every half purge_delay while there is
+ * something to come, and sleeps again. An idle process is not woken, and steady churn pays nothing.
  *
  * Why a thread of pthread_create, not a bare clone: setuid and its kin have to reach every thread
  * of the process, and only those that glibc knows are reached; thread_id() and libc's helpers need

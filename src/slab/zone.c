@@ -178,7 +178,7 @@ void zone_release(struct slab *slab) {
     lock_acquire(&zone->lock, RANK_ZONE);
     store_relaxed(&slab->state, SLAB_EMPTY);
     exchange_seq_cst(&slab->owner, 0);
-    slab->freed_ms = now; /* the header is still ours: the lock is held */
+    store_relaxed(&slab->freed_ms, now); /* the header is still ours: the lock is held */
     slab->is_zero = is_zero;
     hbitmap_insert(&range->empty, slab->number);
     if (!is_zero) {
