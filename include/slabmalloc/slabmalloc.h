@@ -94,7 +94,7 @@ SLM_API int slm_malloc_trim(size_t pad);
  * without a live block in slabs in use. It is done for the calling thread's slabs, those that
  * nobody owns, and what others have freed in slabs of any thread; other threads do it to the rest
  * of theirs when they next need a slab. Returns the bytes; some may not have been resident.
- * slm_malloc_trim does the same. Takes about 1 ms for 100 MiB that go back. */
+ * slm_malloc_trim does the same. */
 SLM_API size_t slm_purge(void);
 
 /* Tuning parameters of glibc's malloc are accepted and have no effect: 1, or 0 for one that glibc
