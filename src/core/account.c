@@ -2,6 +2,7 @@
  * Owns:    see there. */
 #include "core/account.h"
 
+#include "core/params.h"
 #include "os/watch.h"
 
 /* Of the control group's limit, what the option's word "cgroup" stands for: the rest is for stacks,
@@ -17,7 +18,8 @@ bool account_take(size_t bytes) {
         fetch_add_relaxed(&account.refused, 1);
         return false;
     }
-    if (UNLIKELY(held > load_relaxed(&account.soft_mark)))
+    bool is_large_now = held >= BACKGROUND_MIN_BYTES && held - bytes < BACKGROUND_MIN_BYTES;
+    if (UNLIKELY(is_large_now || held > load_relaxed(&account.soft_mark)))
         watch_note_growth();
     return true;
 }

@@ -22,7 +22,8 @@ struct account {
 extern struct account account HIDDEN;
 
 /* Before memory is taken. False: the hard limit forbids it, and nothing is counted. Sets
- * watch.grown if the soft limit is crossed. */
+ * watch.grown if the soft limit is crossed, or the size from which a background thread is worth it:
+ * a heap that has been larger, as a forked child's, may cross that again without a new peak. */
 bool account_take(size_t bytes);
 
 /* After it went back, or was not had. */

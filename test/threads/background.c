@@ -112,12 +112,17 @@ static void *fill_free_and_sleep(void *unused) {
     return unused;
 }
 
-static void *end_at_once(void *unused) { return unused; }
+/* Its first call is what has the library look whether it needs the thread: a heap that does not grow
+ * any more, as one that a child has inherited, gives no other cause. */
+static void *call_and_end(void *unused) {
+    free(malloc(1));
+    return unused;
+}
 
 /* From here on the process is one that has threads. */
 static void have_had_a_thread(void) {
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, end_at_once, NULL) == 0, "no thread");
+    CHECK(pthread_create(&thread, NULL, call_and_end, NULL) == 0, "no thread");
     pthread_join(thread, NULL);
 }
 
