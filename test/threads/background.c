@@ -112,8 +112,8 @@ static void *fill_free_and_sleep(void *unused) {
     return unused;
 }
 
-/* Its first call is what has the library look whether it needs the thread: a heap that does not grow
- * any more, as one that a child has inherited, gives no other cause. */
+/* Its first call is what has the library look whether it needs the thread: a heap that does not
+ * grow any more, as one that a child has inherited, gives no other cause. */
 static void *call_and_end(void *unused) {
     free(malloc(1));
     return unused;
