@@ -50,9 +50,12 @@ struct cache {
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */
+    uint8_t slow_calls;  /* cache_look_sometimes */
+    uint8_t looks;       /* at its sparse slabs, all of them */
     uint32_t requests_served; /* of giveback.c */
     uint32_t queued;          /* slabs that this thread has put on others' queues */
     uint32_t drains;          /* of remote_queue */
+    uint64_t next_look_ms; /* at sparse slabs */
     struct bin bins[CLASS_COUNT];
 
     struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
@@ -115,6 +118,9 @@ void cache_countdown_over(struct cache *cache, struct slab *slab);
 /* Puts an owned slab, on no list, where its free slots say; used after adoption. */
 void cache_settle(struct cache *cache, struct slab *slab);
 
+/* Gives back to its zone a sparse slab in which nothing lives. */
+void cache_release_kept(struct cache *cache, struct slab *slab);
+
 /* Free slots that make a full slab worth allocating from again; and a partial one sparse. */
 unsigned cache_relink_mark(const struct slab *slab);
 unsigned cache_sparse_mark(const struct slab *slab);
@@ -139,6 +145,16 @@ void cache_serve_request(struct cache *cache);
 
 /* After a slab was acquired: if the zone has grown, gives back what it can for it. */
 void cache_make_up(struct cache *cache, unsigned cls);
+
+/* Gives back what is free in slabs that have been sparse since before the last look. */
+COLD void cache_look(struct cache *cache);
+
+/* When a slab was needed, or was emptied; asks the clock at one in LOOK_CALLS. */
+enum { LOOK_CALLS = 64 };
+static inline void cache_look_sometimes(struct cache *cache) {
+    if (UNLIKELY(++cache->slow_calls % LOOK_CALLS == 0))
+        cache_look(cache);
+}
 
 /* --- remote.c: frees across threads ----------------------------------------------------------- */
 

@@ -7,14 +7,19 @@
  *
  * The heap grows by a slab that was not resident before: then as much is looked for that could go
  * instead, for it was used before and is not now: a program's sizes have changed. A heap that has
- * been as large before pays nothing, so that steady churn makes no system calls. */
+ * been as large before pays nothing, so that steady churn makes no system calls. What becomes
+ * sparse later, when the new sizes have all they need, is seen when it has been so for a while. */
 #include "cache/cache.h"
 
+#include "core/options.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
 
 /* At most so many slabs are looked at for one that is new. */
 enum { LOOKED_AT_MAX = 32 };
+
+/* One look gives back so much, then the next goes on. */
+enum { LOOK_BYTES_MAX = 8 << 20 };
 
 static uint32_t requests;
 
@@ -136,4 +141,36 @@ void cache_make_up(struct cache *cache, unsigned cls) {
     size_t purged = zone_purge_some(kind == ZONE_TINY ? ZONE_SMALL : ZONE_TINY, bytes);
     if (purged < bytes && cache != &cache_shared)
         purge_sparse(cache, cls, bytes - purged);
+}
+
+/* An empty one was kept for the next malloc, which has not come. False: LOOK_BYTES_MAX is
+ * reached. */
+static bool look_at_class(struct cache *cache, unsigned cls, size_t *bytes) {
+    struct slab *next;
+    for (struct slab *slab = cache->bins[cls].lists[LIST_SPARSE]; slab != NULL; slab = next) {
+        next = slab->next;
+        if ((uint8_t)(cache->looks - slab->sparse_at) < 2)
+            continue;
+        if (slab_count_free(slab) == slab->slots)
+            cache_release_kept(cache, slab);
+        else
+            *bytes += purge_listed(cache, slab);
+        if (*bytes >= LOOK_BYTES_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* Not for the shared cache, whose lock would be held meanwhile. */
+void cache_look(struct cache *cache) {
+    uint64_t now = os_clock_ms();
+    uint64_t delay = option_get(OPTION_purge_delay);
+    size_t bytes = 0;
+    if (now < cache->next_look_ms || delay == OPTION_UNLIMITED || cache == &cache_shared)
+        return;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+        if (!look_at_class(cache, cls, &bytes))
+            return;
+    cache->looks++;
+    cache->next_look_ms = now + delay / LOOK_DELAY_PART;
 }

@@ -79,7 +79,7 @@ static size_t purge_slab(struct cache *self, struct slab *slab) {
     unsigned slots = take(slab);
     if (slots > 0) { /* now it stays what it is */
         bytes = slab_purge_slots(slab, cache_lending.taken);
-        store_relaxed(&slab->lent, slots);
+        store_relaxed(&slab->lent, (uint16_t)slots);
     }
     put_back(self, slab);
     return bytes;

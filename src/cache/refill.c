@@ -62,6 +62,8 @@ static struct slab **list_of(struct cache *cache, const struct slab *slab) {
 
 void cache_list_as(struct cache *cache, struct slab *slab, enum slab_state state) {
     store_relaxed(&slab->state, state);
+    if (state == SLAB_SPARSE)
+        slab->sparse_at = cache->looks;
     slab_list_push(list_of(cache, slab), slab);
 }
 
@@ -83,6 +85,12 @@ static bool release(struct cache *cache, struct slab *slab) {
     return quiet;
 }
 
+void cache_release_kept(struct cache *cache, struct slab *slab) {
+    cache_unlist(cache, slab);
+    if (!release(cache, slab))
+        cache_list_as(cache, slab, SLAB_SPARSE);
+}
+
 void cache_settle(struct cache *cache, struct slab *slab) {
     struct bin *bin = &cache->bins[slab->cls];
     unsigned free_slots = slab_count_free(slab);
@@ -93,8 +101,10 @@ void cache_settle(struct cache *cache, struct slab *slab) {
         bool keep = bin->lists[LIST_PARTIAL] == NULL && bin->lists[LIST_SPARSE] == NULL &&
                     slab->zone == ZONE_TINY && !SLM_TORTURE;
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
-        if (!keep && release(cache, slab))
+        if (!keep && release(cache, slab)) {
+            cache_look_sometimes(cache);
             return;
+        }
         cache_list_as(cache, slab, SLAB_SPARSE);
     } else if (free_slots >= cache_sparse_mark(slab)) {
         cache_restart_countdown(cache, slab, (uint32_t)slab->slots - free_slots);
@@ -120,9 +130,9 @@ void cache_countdown_over(struct cache *cache, struct slab *slab) {
         /* As most often: no need to count that so many are free. */
         cache_restart_countdown(cache, slab, sparse - mark);
         cache_list_as(cache, slab, SLAB_PARTIAL);
-        return;
+    } else {
+        cache_settle(cache, slab);
     }
-    cache_settle(cache, slab);
 }
 
 void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
@@ -174,6 +184,7 @@ struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
     if (load_relaxed(&cache_current(cache, cls)->summary) != 0)
         return cache_current(cache, cls);
     cache_serve_request(cache);
+    cache_look_sometimes(cache);
     retire_current(cache, cls);
 
     struct slab *slab = take_listed(cache, cls);

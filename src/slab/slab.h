@@ -66,7 +66,8 @@ struct slab {
         uint64_t freed_ms;  /* EMPTY only: when it became so */
         struct {
             uint32_t purged_at; /* owned: the countdown when free pages were given back, or 0 */
-            uint32_t lent;      /* owned: so many slots of remote_bits were purged (lend.c) */
+            uint16_t lent;      /* owned: so many slots of remote_bits were purged (lend.c) */
+            uint8_t sparse_at;  /* SPARSE: its owner's count of looks when it was listed so */
         };
     };
 

@@ -1,13 +1,14 @@
 /* Protects: memory that is free inside of slabs in use goes back: by request, in slabs of this
  * thread, of other threads and of nobody; and when the heap grows although it has memory of other
- * sizes. What was purged is used last, looked at again when more of it is free, and released when
- * it is empty. */
+ * sizes; and when a slab has been sparse for a while. What was purged is used last, looked at again
+ * when more of it is free, and released when it is empty. */
 #include "../expect.h"
 
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/options.h"
 #include "heap/heap.h"
 #include "os/os.h"
 #include "slab/depot.h"
@@ -21,6 +22,14 @@ static void set_up(void) {
     quiet_os();
     heap_set_up();
     zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+    cache_self->next_look_ms = UINT64_MAX; /* nothing goes for its age, however slow the machine */
+}
+
+static void choose(const char *options) {
+    TEXT(complaints, 128);
+    options_parse(options, &complaints);
+    EXPECT_EQ(complaints.used, 0);
+    cache_self->next_look_ms = 0;
 }
 
 static size_t resident_bytes(void) {
@@ -102,6 +111,8 @@ Test(giveback, purged_slabs_are_used_last_and_released_when_empty, .init = set_u
 }
 
 static void *fill_and_thin_out(void *barrier) {
+    heap_set_up();
+    cache_self->next_look_ms = UINT64_MAX;
     fill();
     thin_out();
     if (barrier != NULL) {
@@ -147,6 +158,52 @@ Test(giveback, another_thread_purges_when_it_needs_a_slab, .init = set_up) {
     pthread_barrier_wait(&barrier);
     pthread_join(thread, NULL);
     free_rest();
+    expect_whole();
+}
+
+/* Refills of another class, in three slabs; the clock is asked at one in LOOK_CALLS. */
+static void call_slow_ways(void) {
+    static char *others[300];
+    for (int round = 0; round < 8 * LOOK_CALLS; round++) {
+        for (int i = 0; i < 300; i++)
+            others[i] = heap_malloc(640);
+        for (int i = 0; i < 300; i++)
+            EXPECT_EQ(heap_free(others[i]), FAULT_NONE);
+    }
+}
+
+Test(giveback, what_stays_sparse_goes_without_being_asked_for, .init = set_up) {
+    fill();
+    thin_out();
+    choose("purge_delay=0"); /* nothing is too young */
+    call_slow_ways();
+    EXPECT(resident_bytes() <= PINNED + ((size_t)1 << 20));
+    expect_contents();
+    expect_whole();
+}
+
+Test(giveback, nothing_goes_for_its_age_if_purge_delay_is_never, .init = set_up) {
+    fill();
+    thin_out();
+    size_t before = resident_bytes();
+    choose("purge_delay=never");
+    call_slow_ways();
+    EXPECT(resident_bytes() >= before - ((size_t)1 << 20)); /* growth is made up for */
+    expect_whole();
+}
+
+Test(giveback, an_empty_slab_that_nobody_came_back_for_is_given_up, .init = set_up) {
+    unsigned cls = class_of(BYTES);
+    size_t count = 2 * class_slots(cls, 0) + 1;
+    for (size_t i = 0; i < count; i++)
+        blocks[i] = heap_malloc(BYTES);
+    for (size_t i = 0; i < count; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    struct bin *bin = &cache_self->bins[cls];
+    EXPECT(SLM_TORTURE || bin->lists[LIST_SPARSE] != NULL); /* kept, but in torture */
+    choose("purge_delay=0");
+    call_slow_ways();
+    EXPECT(bin->lists[LIST_SPARSE] == NULL);
     expect_whole();
 }
 

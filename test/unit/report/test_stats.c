@@ -173,7 +173,8 @@ Test(stats, of_large_blocks, .init = set_up) {
     slm_free(other);
     slm_malloc_trim(0);
     stats = get();
-    EXPECT_EQ(stats.large.live + stats.large.live_bytes + stats.large.cached_bytes, 0);
+    EXPECT_EQ(stats.large.live + stats.large.live_bytes, 0);
+    EXPECT(stats.large.cached_bytes == 0 || SLM_TORTURE); /* the system may refuse one */
     EXPECT_EQ(stats.large.frees, 2);
     EXPECT(stats.large.mappings >= 1 && stats.large.unmappings >= 1);
 }
