@@ -139,7 +139,7 @@ void cache_make_up(struct cache *cache, unsigned cls) {
     if (LIKELY(bytes == 0))
         return;
     size_t purged = zone_purge_some(kind == ZONE_TINY ? ZONE_SMALL : ZONE_TINY, bytes);
-    if (purged < bytes && cache != &cache_shared)
+    if (purged < bytes && cache != &cache_shared && !option_get(OPTION_huge_pages))
         purge_sparse(cache, cls, bytes - purged);
 }
 
@@ -153,7 +153,7 @@ static bool look_at_class(struct cache *cache, unsigned cls, size_t *bytes) {
             continue;
         if (slab_count_free(slab) == slab->slots)
             cache_release_kept(cache, slab);
-        else
+        else if (!option_get(OPTION_huge_pages)) /* a page or two of them are not worth a split */
             *bytes += purge_listed(cache, slab);
         if (*bytes >= LOOK_BYTES_MAX)
             return false;

@@ -69,6 +69,13 @@
 #define COMMIT_MAX_BYTES ((size_t)64 << 20)
 #define COMMIT_METADATA_BYTES ((size_t)256 << 10)
 
+/* Transparent huge pages. A heap's first slabs never take any: of a small one, most would be memory
+ * that nobody uses. With the option huge_pages, zones ask for them beyond so many bytes, and blocks
+ * of LARGE from so many on. */
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define HUGE_ZONE_FROM_BYTES ((size_t)32 << 20)
+#define HUGE_BLOCK_BYTES ((size_t)4 << 20)
+
 /* LARGE: freed mappings kept for reuse (default of the option large_cache). */
 #define LARGE_CACHE_MIN_BYTES ((size_t)64 << 20)
 #define LARGE_CACHE_LIVE_PART 1 /* or this part of the live bytes, if that is more */

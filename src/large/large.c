@@ -144,6 +144,8 @@ static void *map(size_t bytes) {
     void *memory = os_map(bytes);
     if (memory == NULL)
         account_give(bytes);
+    else if (bytes >= HUGE_BLOCK_BYTES && UNLIKELY(option_get(OPTION_huge_pages)))
+        os_advise_huge(memory, bytes, true);
     return memory;
 }
 

@@ -44,6 +44,9 @@ bool os_purge(void *address, size_t bytes);
 /* The same for pages whose contents nobody will ask for: one system call instead of two. */
 bool os_discard(void *address, size_t bytes);
 
+/* Asks the system to use huge pages there, or never to. It need not listen. */
+void os_advise_huge(void *address, size_t bytes, bool wanted);
+
 /* Resizes a mapping, moving it if `may_move`. NULL: impossible, the old mapping is as it was. */
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move);
 

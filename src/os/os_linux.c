@@ -178,6 +178,11 @@ static bool drop_is_honest(void) {
     return drop(tried, os_page_bytes) && load_relaxed(&tried[0]) == 0;
 }
 
+void os_advise_huge(void *address, size_t bytes, bool wanted) {
+    raw_syscall(SYS_madvise, (long)address, (long)bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE,
+                0, 0, 0);
+}
+
 bool os_discard(void *address, size_t bytes) {
     return !fails_by_schedule(OS_PURGE) && drop(address, bytes);
 }

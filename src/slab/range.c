@@ -2,6 +2,9 @@
 #include "slab/range.h"
 
 #include "core/account.h"
+#include "core/options.h"
+
+enum { RANGE_LARGE_BYTES = 64 << 20 };
 
 static size_t headers_bytes(size_t slabs) { return slabs * sizeof(struct slab); }
 
@@ -16,7 +19,9 @@ static bool lay_out(struct range *range, size_t shift) {
     size_t tables = round_up(layout_bytes(count), os_page_bytes);
     uintptr_t start = range_tables(range);
     uintptr_t end = (uintptr_t)range->mapping + range->mapped_bytes;
-    range->base = round_up(start + tables + os_page_bytes, slab_bytes);
+    /* A small range has no address to spare for what huge pages need. */
+    size_t border = range->mapped_bytes < RANGE_LARGE_BYTES ? slab_bytes : HUGE_PAGE_BYTES;
+    range->base = round_up(start + tables + os_page_bytes, border);
     if (range->base + slab_bytes > end)
         return false;
     range->count = (uint32_t)((end - range->base) >> shift);
@@ -40,9 +45,11 @@ bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
     size_t shift = slab_shift_of(kind);
     *range = (struct range){0};
     range->mapped_bytes = bytes + ((size_t)1 << shift); /* slab 0 is moved up to a border */
+    range->huge_from = UINT32_MAX;
     range->mapping = os_reserve(range->mapped_bytes);
     if (range->mapping == NULL)
         return false;
+    os_advise_huge(range->mapping, range->mapped_bytes, false);
     if (lay_out(range, shift) && prepare_bitmaps(range))
         return true;
     os_unmap(range->mapping, range->mapped_bytes);
@@ -63,6 +70,17 @@ static bool extend_headers(struct range *range, size_t slabs) {
         return false;
     range->headers_writable += step;
     return true;
+}
+
+/* What has just become writable, if the heap is large enough. It lies on borders of huge pages, for
+ * it is made so in steps of whole ones. */
+static void ask_for_huge_pages(struct range *range, size_t shift, uintptr_t from, size_t step) {
+    if (!option_get(OPTION_huge_pages) || range->mapped_bytes < RANGE_LARGE_BYTES ||
+        from - range->base < HUGE_ZONE_FROM_BYTES)
+        return;
+    if (range->huge_from == UINT32_MAX)
+        range->huge_from = (uint32_t)((from - range->base) >> shift);
+    os_advise_huge((void *)from, step, true);
 }
 
 bool range_extend(struct range *range, enum zone_kind kind) {
@@ -86,6 +104,7 @@ bool range_extend(struct range *range, enum zone_kind kind) {
         if (!os_commit(from, step))
             return false;
     }
+    ask_for_huge_pages(range, shift, (uintptr_t)from, step);
     store_release(&range->writable, range->writable + (uint32_t)(step >> shift));
     return true;
 }
@@ -107,6 +126,7 @@ size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *di
         if (length >= DECOMMIT_MIN_BYTES &&
             os_decommit((void *)(range->base + (start << shift)), length)) {
             bytes += length;
+            os_advise_huge((void *)(range->base + (start << shift)), length, false);
             for (size_t number = start; number < end; number++) {
                 struct slab *slab = range_slab(range, number);
                 slab->is_decommitted = slab->is_zero = 1;

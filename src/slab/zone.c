@@ -198,18 +198,44 @@ void zone_release(struct slab *slab) {
     }
 }
 
-/* With the lock held: takes a run of at most `most` neighbouring dirty slabs out of the sets. Its
- * length, or 0. */
-static size_t take_dirty_run(struct zone *zone, struct range *range, uint64_t before_ms,
-                             size_t most, size_t from, size_t *start) {
+static bool is_old_dirty(const struct range *range, size_t number, uint64_t before_ms) {
+    return number < range->fresh && hbitmap_has(&range->dirty, number) &&
+           range_slab(range, number)->freed_ms < before_ms;
+}
+
+/* A part of a huge page goes back only when all that is free is to (`before_ms` is UINT64_MAX): the
+ * system has to split it, and keeps the part until it is short of memory. Sets where the run that
+ * `number` is in may begin, and its most slabs; or, if none of it may go, returns false and where
+ * to look on. */
+static bool is_run(const struct range *range, size_t shift, uint64_t before_ms, size_t *number,
+                   size_t *most) {
+    size_t count = HUGE_PAGE_BYTES >> shift;
+    if (*number < range->huge_from || before_ms == UINT64_MAX) {
+        bool old = is_old_dirty(range, *number, before_ms);
+        *number += !old;
+        return old;
+    }
+    *most = count;
+    *number = round_down(*number, count);
+    for (size_t n = *number; n < *number + count; n++)
+        if (!is_old_dirty(range, n, before_ms)) {
+            *number += count;
+            return false;
+        }
+    return true;
+}
+
+/* With the lock held: takes a run of at most `most` neighbouring dirty slabs, or one huge page of
+ * them, out of the sets. Its length, or 0. */
+static size_t take_dirty_run(struct zone *zone, struct range *range, size_t shift,
+                             uint64_t before_ms, size_t most, size_t from, size_t *start) {
     size_t number = hbitmap_next(&range->dirty, from);
-    while (number != SIZE_MAX && range_slab(range, number)->freed_ms >= before_ms)
-        number = hbitmap_next(&range->dirty, number + 1);
+    while (number != SIZE_MAX && !is_run(range, shift, before_ms, &number, &most))
+        number = hbitmap_next(&range->dirty, number);
     if (number == SIZE_MAX)
         return 0;
     *start = number;
-    while (number < range->fresh && number - *start < most && hbitmap_has(&range->dirty, number) &&
-           range_slab(range, number)->freed_ms < before_ms) {
+    while (number - *start < most && is_old_dirty(range, number, before_ms)) {
         hbitmap_remove(&range->dirty, number);
         hbitmap_remove(&range->empty, number);
         number++;
@@ -226,7 +252,8 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
     size_t start = 0;
     lock_acquire(&zone->lock, RANK_ZONE);
     while (purged < most) {
-        size_t length = take_dirty_run(zone, range, before_ms, most - purged, start, &start);
+        size_t length = take_dirty_run(zone, range, shift, before_ms, most - purged, start,
+                                       &start);
         if (length == 0)
             break;
         lock_release(&zone->lock, RANK_ZONE);
@@ -289,7 +316,7 @@ size_t zone_purge_some(enum zone_kind kind, size_t bytes) {
     size_t most = (bytes + ((size_t)1 << shift) - 1) >> shift;
     if (dirty <= keep)
         return 0;
-    return purge_zone(kind, UINT64_MAX, most < dirty - keep ? most : dirty - keep);
+    return purge_zone(kind, UINT64_MAX - 1, most < dirty - keep ? most : dirty - keep);
 }
 
 static void recover_range(struct zone *zone, struct range *range) {

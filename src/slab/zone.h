@@ -30,6 +30,7 @@ struct range {
     uintptr_t headers;
     uint32_t fresh, writable, count; /* slab numbers */
     size_t headers_writable;         /* bytes */
+    uint32_t huge_from;              /* slabs from here on may lie in huge pages */
     void *mapping;
     size_t mapped_bytes;
     struct hbitmap empty, dirty;

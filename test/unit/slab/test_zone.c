@@ -370,3 +370,39 @@ Test(zone, a_shorter_delay_holds_for_what_is_empty_already, .init = set_up_with_
     release_dirty(1);
     EXPECT_EQ(zones[ZONE_TINY].dirty, 0);
 }
+
+/* --- huge pages ------------------------------------------------------------------------------- */
+
+enum { PER_PAGE = HUGE_PAGE_BYTES >> TINY_SLAB_SHIFT };
+enum { SLABS = (HUGE_ZONE_FROM_BYTES >> TINY_SLAB_SHIFT) * 2 };
+
+static struct slab *acquired[SLABS];
+
+static void acquire_all(void) {
+    for (unsigned i = 0; i < SLABS; i++)
+        acquired[i] = zone_acquire(TINY_CLASS, ME);
+}
+
+Test(zone, part_of_a_huge_page_goes_back_only_with_everything, .init = set_up_with_purges) {
+    choose("huge_pages=on,purge_delay=60000");
+    acquire_all();
+    unsigned first = zones[ZONE_TINY].ranges[0].huge_from;
+    EXPECT(first >= SLABS / 2 && first < SLABS * 3 / 4 && first % PER_PAGE == 0);
+    EXPECT_EQ(zone_slab_memory(acquired[first]) % HUGE_PAGE_BYTES, 0);
+    release(acquired[3]);
+    release(acquired[first + 3]); /* the rest of its huge page is used */
+    for (unsigned i = 0; i < PER_PAGE; i++)
+        release(acquired[first + PER_PAGE + i]);
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 2 + PER_PAGE);
+    unsigned refused = SLM_TORTURE ? 1 + PER_PAGE : 0; /* a purge, by the system */
+    zone_purge(ZONE_TINY, UINT64_MAX - 1);
+    EXPECT(zones[ZONE_TINY].dirty >= 1 && zones[ZONE_TINY].dirty <= 1 + refused);
+    EXPECT(hbitmap_has(&zones[ZONE_TINY].ranges[0].dirty, first + 3));
+    zone_purge(ZONE_TINY, UINT64_MAX);
+    EXPECT(zones[ZONE_TINY].dirty <= refused);
+}
+
+Test(zone, without_the_option_huge_pages_are_nowhere, .init = set_up_with_purges) {
+    acquire_all();
+    EXPECT_EQ(zones[ZONE_TINY].ranges[0].huge_from, UINT32_MAX);
+}
