@@ -262,6 +262,7 @@ struct slm_breakdown {
     struct slm_part large_free;  /* mappings of freed LARGE blocks, kept for reuse */
     struct slm_part metadata;    /* slabs' headers and bitmaps, thread caches, tables */
     struct slm_part total;       /* what the kernel holds for all of these */
+    struct slm_part huge_pages;  /* of it, what lies in huge pages; 0: perhaps not told */
     struct slm_class_breakdown classes[SLM_CLASS_COUNT];
 };
 

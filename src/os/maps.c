@@ -1,6 +1,7 @@
 /* Purpose: maps.h on Linux.
  * Owns:    nothing.
- * Source:  proc_pid_maps(5); proc_pid_pagemap(5): bit 63 present, 62 swapped, 61 a file's page. */
+ * Source:  proc_pid_maps(5); proc_pid_smaps(5); proc_pid_pagemap(5): bit 63 present, 62 swapped, 61
+ *          a file's page. */
 #include "os/maps.h"
 
 #include <fcntl.h>
@@ -106,6 +107,49 @@ bool os_maps_walk(bool (*visit)(const struct os_mapping *mapping, void *context)
         continue;
     close_file(reader.fd);
     return true;
+}
+
+/* --- huge pages ------------------------------------------------------------------------------- */
+
+/* "Name:      1234 kB", of which `byte` is the first. True: the name is this one. */
+static bool read_figure(struct reader *reader, int byte, const char *name, size_t *kib) {
+    size_t at = 0;
+    while (byte != ':' && byte != '\n' && byte != -1) {
+        at = at != SIZE_MAX && name[at] != 0 && name[at] == byte ? at + 1 : SIZE_MAX;
+        byte = next_byte(reader);
+    }
+    bool found = at != SIZE_MAX && name[at] == 0;
+    for (*kib = 0; byte != '\n' && byte != -1; byte = next_byte(reader))
+        if (byte >= '0' && byte <= '9')
+            *kib = *kib * 10 + (size_t)(byte - '0');
+    return found;
+}
+
+/* After a mapping's own line come lines that begin with a capital letter. */
+bool os_huge_pages_walk(void (*visit)(const struct os_mapping *mapping, size_t huge_bytes,
+                                      void *context),
+                        void *context) {
+    struct reader reader;
+    struct os_mapping mapping;
+    bool told = false;
+    reader.at = reader.size = 0;
+    reader.fd = open_file("/proc/self/smaps");
+    if (reader.fd < 0)
+        return false;
+    while (read_mapping(&reader, &mapping)) {
+        int byte;
+        size_t kib;
+        while ((byte = next_byte(&reader)) >= 'A' && byte <= 'Z')
+            if (read_figure(&reader, byte, "AnonHugePages", &kib)) {
+                told = true;
+                if (kib > 0)
+                    visit(&mapping, kib << 10, context);
+            }
+        if (byte != -1)
+            reader.at--;
+    }
+    close_file(reader.fd);
+    return told;
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */

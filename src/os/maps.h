@@ -22,6 +22,12 @@ struct os_mapping {
  * be had (/proc is not mounted, or may not be read). */
 bool os_maps_walk(bool (*visit)(const struct os_mapping *mapping, void *context), void *context);
 
+/* Calls `visit` for each mapping of which `huge_bytes` lie in transparent huge pages. False: that
+ * is not told. */
+bool os_huge_pages_walk(void (*visit)(const struct os_mapping *mapping, size_t huge_bytes,
+                                      void *context),
+                        void *context);
+
 /* What tells which pages hold data: */
 struct os_page_view {
     int pagemap; /* a descriptor, or -1: mincore has to do, for which swapped out is not there */

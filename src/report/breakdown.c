@@ -1,8 +1,10 @@
 /* Purpose: breakdown.h. */
 #include "report/breakdown.h"
 
+#include "large/large.h"
 #include "large/view.h"
 #include "os/look.h"
+#include "os/maps.h"
 #include "os/metadata.h"
 #include "os/os.h"
 #include "report/kept.h"
@@ -212,6 +214,16 @@ static void sum_classes(struct slm_breakdown *sums) {
         sums->total.bytes += parts[i]->bytes;
 }
 
+/* Mappings of zones are nobody else's; one of LARGE may have been joined to a neighbour's. */
+static void add_huge(const struct os_mapping *mapping, size_t huge_bytes, void *context) {
+    struct slm_breakdown *sums = context;
+    uintptr_t start;
+    size_t bytes;
+    if (zone_find(mapping->start) != NULL ||
+        large_examine(mapping->start, &start, &bytes) != FAULT_FOREIGN)
+        add(&sums->huge_pages, huge_bytes, huge_bytes);
+}
+
 int breakdown_collect(struct slm_breakdown *breakdown) {
     struct walk walk;
     walk.sums = breakdown;
@@ -227,5 +239,6 @@ int breakdown_collect(struct slm_breakdown *breakdown) {
     metadata_walk(add_chunk, &walk);
     sum_classes(breakdown);
     breakdown->total.resident_bytes = walk.window.present_pages * os_page_bytes;
+    os_huge_pages_walk(add_huge, breakdown);
     return walk.window.error;
 }

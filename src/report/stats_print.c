@@ -110,6 +110,7 @@ static void emit_memory(struct emitter *emitter, const struct slm_breakdown *b, 
         {"large_free", "freed LARGE, kept", &b->large_free},
         {"metadata", "metadata", &b->metadata},
         {"total", "total, held by the kernel", &b->total},
+        {"huge_pages", "of that, in huge pages", &b->huge_pages},
     };
     emit_table(emitter, emitter->format == EMIT_TEXT ? &memory_text_table : &memory_table);
     for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {

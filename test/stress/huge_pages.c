@@ -134,9 +134,14 @@ static int scene(const char *name, const char *way, size_t count) {
         make_dense();
     if (strcmp(way, "collapsed") == 0)
         CHECK(for_each_line("/proc/self/maps", collapse_mapping, NULL), "/proc/self/maps");
+    struct slm_breakdown breakdown;
+    CHECK(slm_memory_breakdown(&breakdown), "no breakdown");
+    size_t huge = smaps_total("AnonHugePages:");
+    CHECK(breakdown.huge_pages.bytes == huge - beside, "%zu bytes in huge pages by the breakdown, "
+          "%zu by smaps", breakdown.huge_pages.bytes, huge - beside);
     struct held held = held_now();
-    printf("%zu %zu %zu %zu\n", held.rss - before - BESIDE_BYTES, smaps_total("AnonHugePages:"),
-           beside, held.slab_bytes);
+    printf("%zu %zu %zu %zu\n", held.rss - before - BESIDE_BYTES, huge, beside,
+           held.slab_bytes);
     fflush(stdout);
     _exit(0);
 }
