@@ -48,6 +48,16 @@ static NOINLINE void *malloc_slow(size_t size) {
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
+COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
+    if (UNLIKELY(is_too_large(size)))
+        return no_memory();
+    if (UNLIKELY(!is_power_of_two(alignment)))
+        return bad_argument();
+    void *pointer = heap_malloc_by(call, size, alignment);
+    check_late(call);
+    return LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
 void *slm_malloc(size_t size) {
     void *pointer;
     if (UNLIKELY(size > TINY_MAX_BYTES)) {

@@ -12,4 +12,7 @@ extern const char at_exit_anchor;
  * program told, or SIZE_NOT_TOLD. */
 void malloc_free_slow(void *pointer, enum call call, size_t told);
 
+/* Allocates while checks are on, which are told by what function. NULL and errno: no memory. */
+void *malloc_checked(size_t size, size_t alignment, enum call call);
+
 #endif

@@ -102,16 +102,27 @@ __asm__(".hidden __gxx_personality_v0\n"
 
 namespace {
 
-__attribute__((noinline, cold)) void *allocate_after_failure(std::size_t size,
-                                                             std::size_t alignment) {
+/* What one operator asks for; `alignment` 0: none. */
+struct request {
+    std::size_t size, alignment;
+    int is_array;
+};
+
+inline void *attempt(request what) {
+    if (__builtin_expect(operator_is_checked(), 0))
+        return operator_checked(what.size, what.alignment, what.is_array);
+    return what.alignment != 0 ? slm_aligned_alloc(what.alignment, what.size)
+                               : slm_malloc(what.size);
+}
+
+__attribute__((noinline, cold)) void *allocate_after_failure(request what) {
     for (;;) {
         auto get_handler = runtime(&_ZSt15get_new_handlerv, "_ZSt15get_new_handlerv");
         std::new_handler handler = get_handler != nullptr ? get_handler() : nullptr;
         if (handler == nullptr)
             return nullptr;
         handler();
-        void *pointer =
-            alignment != 0 ? slm_aligned_alloc(alignment, size) : slm_malloc(size);
+        void *pointer = attempt(what);
         if (pointer != nullptr)
             return pointer;
     }
@@ -125,21 +136,10 @@ __attribute__((noinline, cold)) void *allocate_after_failure(std::size_t size,
 }
 
 /* The failed attempts left ENOMEM in errno, which is no part of new's contract: it stays. */
-inline void *allocate(std::size_t size) {
-    void *pointer = slm_malloc(size);
+inline void *allocate(request what) {
+    void *pointer = attempt(what);
     if (__builtin_expect(pointer == nullptr, 0)) {
-        pointer = allocate_after_failure(size, 0);
-        if (pointer == nullptr)
-            throw_bad_alloc();
-    }
-    return pointer;
-}
-
-inline void *allocate(std::size_t size, std::align_val_t alignment) {
-    auto bytes = static_cast<std::size_t>(alignment);
-    void *pointer = slm_aligned_alloc(bytes, size);
-    if (__builtin_expect(pointer == nullptr, 0)) {
-        pointer = allocate_after_failure(size, bytes);
+        pointer = allocate_after_failure(what);
         if (pointer == nullptr)
             throw_bad_alloc();
     }
@@ -147,24 +147,17 @@ inline void *allocate(std::size_t size, std::align_val_t alignment) {
 }
 
 /* A handler may throw: for the nothrow forms that means NULL. */
-__attribute__((noinline, cold)) void *after_failure_nothrow(std::size_t size,
-                                                            std::size_t alignment) noexcept {
+__attribute__((noinline, cold)) void *after_failure_nothrow(request what) noexcept {
     try {
-        return allocate_after_failure(size, alignment);
+        return allocate_after_failure(what);
     } catch (...) {
         return nullptr;
     }
 }
 
-inline void *allocate_nothrow(std::size_t size) noexcept {
-    void *pointer = slm_malloc(size);
-    return __builtin_expect(pointer != nullptr, 1) ? pointer : after_failure_nothrow(size, 0);
-}
-
-inline void *allocate_nothrow(std::size_t size, std::align_val_t alignment) noexcept {
-    auto bytes = static_cast<std::size_t>(alignment);
-    void *pointer = slm_aligned_alloc(bytes, size);
-    return __builtin_expect(pointer != nullptr, 1) ? pointer : after_failure_nothrow(size, bytes);
+inline void *allocate_nothrow(request what) noexcept {
+    void *pointer = attempt(what);
+    return __builtin_expect(pointer != nullptr, 1) ? pointer : after_failure_nothrow(what);
 }
 
 } // namespace
@@ -174,30 +167,20 @@ using std::align_val_t;
 using std::nothrow_t;
 using std::size_t;
 
-namespace {
+void *operator_new_slow(size_t size) { return allocate({size, 0, 0}); }
+void *operator_new_array_slow(size_t size) { return allocate({size, 0, 1}); }
+void *operator_new_nothrow_slow(size_t size) { return allocate_nothrow({size, 0, 0}); }
+void *operator_new_array_nothrow_slow(size_t size) { return allocate_nothrow({size, 0, 1}); }
 
-void *made(void *pointer) {
-    operator_made(pointer, 0);
-    return pointer;
+EXPORT void *operator new(size_t size, align_val_t a) {
+    return allocate({size, static_cast<size_t>(a), 0});
 }
-
-void *made_array(void *pointer) {
-    operator_made(pointer, 1);
-    return pointer;
+EXPORT void *operator new[](size_t size, align_val_t a) {
+    return allocate({size, static_cast<size_t>(a), 1});
 }
-
-} // namespace
-
-void *operator_new_slow(size_t size) { return made(allocate(size)); }
-void *operator_new_array_slow(size_t size) { return made_array(allocate(size)); }
-void *operator_new_nothrow_slow(size_t size) { return made(allocate_nothrow(size)); }
-void *operator_new_array_nothrow_slow(size_t size) { return made_array(allocate_nothrow(size)); }
-
-EXPORT void *operator new(size_t size, align_val_t a) { return made(allocate(size, a)); }
-EXPORT void *operator new[](size_t size, align_val_t a) { return made_array(allocate(size, a)); }
 EXPORT void *operator new(size_t size, align_val_t a, const nothrow_t &) noexcept {
-    return made(allocate_nothrow(size, a));
+    return allocate_nothrow({size, static_cast<size_t>(a), 0});
 }
 EXPORT void *operator new[](size_t size, align_val_t a, const nothrow_t &) noexcept {
-    return made_array(allocate_nothrow(size, a));
+    return allocate_nothrow({size, static_cast<size_t>(a), 1});
 }

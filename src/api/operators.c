@@ -12,9 +12,11 @@
 #include "cache/hot.h"
 #include "check/check.h"
 
-void operator_made(void *pointer, int is_array) {
-    if (UNLIKELY(load_relaxed(&check_active)) && pointer != NULL)
-        check_relabel(pointer, is_array ? CALL_NEW_ARRAY : CALL_NEW);
+int operator_is_checked(void) { return UNLIKELY(load_relaxed(&check_active) != 0); }
+
+void *operator_checked(size_t size, size_t alignment, int is_array) {
+    return malloc_checked(size, alignment != 0 ? alignment : MIN_ALIGNMENT,
+                          is_array ? CALL_NEW_ARRAY : CALL_NEW);
 }
 
 #define NEW(name, slow)                                                                           \

@@ -17,9 +17,11 @@ __attribute__((visibility("hidden"))) void *operator_new_array_slow(size_t size)
 __attribute__((visibility("hidden"))) void *operator_new_nothrow_slow(size_t size);
 __attribute__((visibility("hidden"))) void *operator_new_array_nothrow_slow(size_t size);
 
-/* A block, or NULL, that malloc or aligned_alloc made for one of the operators: checks want to know
- * which. */
-__attribute__((visibility("hidden"))) void operator_made(void *pointer, int is_array);
+/* Whether checks are on, which want to know what function allocates; and what does it then. Of
+ * functions that take no alignment, it is 0. */
+__attribute__((visibility("hidden"))) int operator_is_checked(void);
+__attribute__((visibility("hidden"))) void *operator_checked(size_t size, size_t alignment,
+                                                             int is_array);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fatal.h"
+#include "check/log.h"
 #include "heap/background.h"
 #include "heap/limits.h"
 #include "report/diagnosis.h"
@@ -17,7 +18,7 @@
  * options before main. */
 __attribute__((used)) static void *(*const with_malloc)(size_t size) = slm_malloc;
 
-enum { VALUE_BYTES = 64, COMPLAINTS_BYTES = 256 };
+enum { VALUE_BYTES = OPTION_PATH_BYTES, COMPLAINTS_BYTES = 256 };
 
 static bool failed(int error) {
     errno = error;
@@ -48,6 +49,9 @@ bool slm_option_set(const char *name, const char *value) {
         limits_apply_options();
     if (changed == OPTION_background)
         background_apply_option();
+    if (changed == OPTION_log_kinds || changed == OPTION_log_min || changed == OPTION_log_max ||
+        changed == OPTION_log_thread)
+        check_log_apply_options();
     if (changed == OPTION_stats) {
         TEXT(complaints, COMPLAINTS_BYTES);
         summary_set_up(&complaints);

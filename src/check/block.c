@@ -4,6 +4,7 @@
 #include "check/check.h"
 #include "check/fill.h"
 #include "check/history.h"
+#include "check/log.h"
 #include "check/quarantine.h"
 #include "check/record.h"
 #include "check/trace.h"
@@ -17,7 +18,7 @@ static struct check_finding describe(enum fault fault, enum call call, uintptr_t
                                      size_t told) {
     struct check_finding finding = {
         .fault = fault, .call = call, .made_by = (enum call)record->call,
-        .thread = trace_thread(), .start = start, .bytes = record->bytes, .told = told,
+        .thread = os_thread_number(), .start = start, .bytes = record->bytes, .told = told,
     };
     if (damage != NULL) {
         finding.offset = damage->offset;
@@ -65,19 +66,6 @@ void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
     if (check_policy.canary)
         canary_write(start, bytes, place.room);
     record_store(place.record, (struct record){bytes, call, RECORD_LIVE});
-}
-
-void check_relabel(void *pointer, enum call call) {
-    if (record_relabel_empty((uintptr_t)pointer, call))
-        return;
-    enter();
-    struct place place = record_find((uintptr_t)pointer, false);
-    if (place.record != NULL && (place.record->flags & RECORD_LIVE)) {
-        place.record->call = call;
-        if (place.events != NULL)
-            place.events[0].call = call;
-    }
-    leave();
 }
 
 /* --- verification when it is given back ------------------------------------------------------- */
@@ -149,6 +137,8 @@ enum fault check_release(void *pointer, enum call call, size_t told, enum check_
     enum fault fault = record_examine(start, &place);
     if (fault != FAULT_NONE || place.record == NULL || place.record->flags == 0) {
         leave();
+        if (log_is_on() && fault == FAULT_NONE)
+            check_log_freed(start, place.room, call);
         return fault;
     }
     struct record record = *place.record;
@@ -156,6 +146,8 @@ enum fault check_release(void *pointer, enum call call, size_t told, enum check_
     place.record->flags = RECORD_DEAD | (filled ? RECORD_FILLED : 0);
     history_add(place.events, &moment, call, true, record.bytes);
     leave();
+    if (log_is_on())
+        check_log_freed(start, record.bytes, call);
     verify_canary(start, &record, place.room, call);
     verify_kind(start, &record, call, told);
     fill(start, &place, &record);

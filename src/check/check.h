@@ -118,9 +118,6 @@ void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call
  * is the first that was written to. The caller holds the lock. */
 bool check_verify_blocks(struct check_finding *finding);
 
-/* A block just allocated was asked for by operator new. */
-void check_relabel(void *pointer, enum call call);
-
 /* --- empty.c: blocks of 0 bytes that can't be accessed, with guards on ------------------------ */
 
 /* NULL: there is no room. */

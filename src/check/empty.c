@@ -5,8 +5,6 @@
  * Addresses are handed out in order and used again only when all have been: a use of a freed one is
  * long found out. What nobody may access costs no memory, and the range is one mapping. */
 #include "check/check.h"
-#include "check/record.h"
-#include "check/trace.h"
 #include "core/params.h"
 
 enum { BLOCKS = 1 << 22, LIVE = 0x80, CALL_MASK = 0x7f };
@@ -69,7 +67,7 @@ bool check_is_empty(uintptr_t address, enum call *call, enum fault *fault) {
 }
 
 static void judge(uintptr_t start, enum call made_by, enum call call, size_t told) {
-    struct check_finding finding = {.call = call, .made_by = made_by, .thread = trace_thread(),
+    struct check_finding finding = {.call = call, .made_by = made_by, .thread = os_thread_number(),
                                     .start = start, .told = told};
     if (!check_policy.kinds)
         return;
@@ -94,11 +92,4 @@ enum fault check_give_empty(void *pointer, enum call call, size_t told) {
     if (fault == FAULT_NONE)
         judge((uintptr_t)pointer, made_by, call, told);
     return fault;
-}
-
-bool record_relabel_empty(uintptr_t start, enum call call) {
-    if (!holds(start))
-        return false;
-    store_relaxed(&empty.states[(start - empty.base) / MIN_ALIGNMENT], (uint8_t)(LIVE | call));
-    return true;
 }

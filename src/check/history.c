@@ -6,7 +6,7 @@
 void history_prepare(struct moment *moment) {
     if (LIKELY(!check_policy.history))
         return;
-    moment->thread = trace_thread();
+    moment->thread = os_thread_number();
     trace_take(&moment->trace);
 }
 

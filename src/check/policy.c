@@ -4,6 +4,7 @@
 #include <sys/auxv.h>
 
 #include "check/check.h"
+#include "check/log.h"
 #include "check/quarantine.h"
 #include "check/trace.h"
 #include "core/options.h"
@@ -48,8 +49,9 @@ bool check_start(void) {
     policy->fill_freed = junk || zero || policy->quarantine_bytes > 0;
     policy->freed_byte = zero ? 0 : FILL_FREED;
     policy->tail_bytes = policy->canary ? CANARY_BYTES_MIN : 0;
+    bool logs = check_log_start();
     if (!policy->canary && !policy->fill_freed && !policy->kinds && !policy->history &&
-        !policy->random && !policy->guard)
+        !policy->random && !policy->guard && !logs)
         return false;
     seed();
     trace_init();
@@ -57,4 +59,7 @@ bool check_start(void) {
     return true;
 }
 
-void check_after_fork(void) { trace_forget_thread(); }
+void check_after_fork(void) {
+    os_forget_thread_number();
+    log_after_fork();
+}

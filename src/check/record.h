@@ -65,9 +65,6 @@ struct place record_peek(uintptr_t start);
 /* Takes the note of a LARGE block away, before the heap frees the block. */
 void record_drop_large(uintptr_t start);
 
-/* empty.c: a block of 0 bytes gets another maker; false: it is none of those that fault. */
-bool record_relabel_empty(uintptr_t start, enum call call);
-
 /* What the heap and the records say about giving `pointer` back. */
 enum fault record_examine(uintptr_t start, struct place *place);
 

@@ -12,27 +12,16 @@
 #include <link.h>
 #include <sys/auxv.h>
 
-#include "base/syscall.h"
 #include "os/lock.h"
 
 /* A frame longer than this, or a thread's stack, is none. */
 #define FRAME_BYTES_MAX ((uintptr_t)256 << 10)
 #define STACK_BYTES_MAX ((uintptr_t)1 << 30)
 
-static __thread uint32_t thread_number __attribute__((tls_model("initial-exec")));
-
 static struct {
     uintptr_t start, end; /* the library's code, unless it is part of the program */
     uintptr_t first_stack_end;
 } known;
-
-uint32_t trace_thread(void) {
-    if (thread_number == 0)
-        thread_number = (uint32_t)raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    return thread_number;
-}
-
-void trace_forget_thread(void) { thread_number = 0; }
 
 /* Whether this module is the library; its code's range. The program itself is visited first and has
  * no name. */

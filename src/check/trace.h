@@ -1,5 +1,5 @@
 /* Purpose: who is calling: the thread's number, the return addresses on its stack.
- * Owns:    the cached number of each thread. */
+ * Owns:    nothing. */
 #ifndef SLM_CHECK_TRACE_H
 #define SLM_CHECK_TRACE_H
 
@@ -16,12 +16,6 @@ struct trace {
 };
 
 void trace_init(void);
-
-/* gettid(2) of the calling thread, asked for once. */
-uint32_t trace_thread(void);
-
-/* In a forked child, whose thread has another. */
-void trace_forget_thread(void);
 
 /* The end of the calling thread's stack, which `address` is on; 0: not known. */
 uintptr_t trace_stack_end(uintptr_t address);

@@ -1,6 +1,8 @@
 /* Purpose: option_value.h. */
 #include "core/option_value.h"
 
+#include <string.h>
+
 #include "core/signals.h"
 
 /* --- numbers ---------------------------------------------------------------------------------- */
@@ -99,6 +101,68 @@ static bool parse_signal(struct word word, uint64_t *value) {
     return is_none || number != 0;
 }
 
+/* --- sets and paths --------------------------------------------------------------------------- */
+
+static unsigned count_words(const char *list) {
+    unsigned count = 1;
+    for (; *list != 0; list++)
+        count += *list == '|';
+    return count;
+}
+
+static bool parse_set(const char *words, struct word word, uint64_t *value) {
+    uint64_t set = 0;
+    if (word_is(word, "all") || word_is(word, "none")) {
+        *value = word_is(word, "all") ? OPTION_ALL_OF(count_words(words)) : 0;
+        return true;
+    }
+    for (size_t from = 0; from <= word.length;) {
+        struct word one = {word.start + from, 0};
+        while (from + one.length < word.length && one.start[one.length] != '+')
+            one.length++;
+        int index = word_index(one, words);
+        if (index < 0)
+            return false;
+        set |= (uint64_t)1 << index;
+        from += one.length + 1;
+    }
+    *value = set;
+    return true;
+}
+
+static void put_set(struct text *text, const char *words, uint64_t set) {
+    unsigned count = count_words(words);
+    if (set == 0 || set == OPTION_ALL_OF(count)) {
+        text_format(text, set == 0 ? "none" : "all");
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!(set & (uint64_t)1 << i))
+            continue;
+        word_put(text, word_at(words, i));
+        set &= ~((uint64_t)1 << i);
+        if (set != 0)
+            text_format(text, "+");
+    }
+}
+
+/* What could not be shown again as it is, is no path. */
+static bool parse_path(const struct option_range *range, struct word word, uint64_t *value) {
+    if (word_is(word, "none")) {
+        *value = 0;
+        return true;
+    }
+    if (word.length == 0 || word.length > range->most)
+        return false;
+    for (size_t i = 0; i < word.length; i++)
+        if ((unsigned char)word.start[i] < ' ' || word.start[i] == 0x7f)
+            return false;
+    memmove(range->kept, word.start, word.length);
+    range->kept[word.length] = 0;
+    *value = word.length;
+    return true;
+}
+
 bool option_value_parse(const struct option_range *range, struct word word, uint64_t *value) {
     int index;
     switch (range->type) {
@@ -111,6 +175,10 @@ bool option_value_parse(const struct option_range *range, struct word word, uint
         return parse_boolean(word, value);
     case OPTION_TYPE_SIGNAL:
         return parse_signal(word, value);
+    case OPTION_TYPE_SET:
+        return parse_set(range->words, word, value);
+    case OPTION_TYPE_PATH:
+        return parse_path(range, word, value);
     default:
         return parse_in_range(range, word, value);
     }
@@ -129,6 +197,12 @@ void option_value_put(struct text *text, const struct option_range *range, uint6
             text_format(text, "none");
         else
             signal_put(text, (unsigned)value);
+        break;
+    case OPTION_TYPE_SET:
+        put_set(text, range->words, value);
+        break;
+    case OPTION_TYPE_PATH:
+        text_format(text, "%s", value == 0 ? "none" : range->kept);
         break;
     default:
         if (value == OPTION_UNLIMITED && range->words != NULL)
@@ -149,6 +223,12 @@ void option_range_put(struct text *text, const struct option_range *range) {
         return;
     case OPTION_TYPE_SIGNAL:
         text_format(text, "a signal's name or number, or none");
+        return;
+    case OPTION_TYPE_SET:
+        text_format(text, "all, none, or some of %s joined by +", range->words);
+        return;
+    case OPTION_TYPE_PATH:
+        text_format(text, "a path, or %s, or none", range->words);
         return;
     case OPTION_TYPE_BYTES:
         text_format(text, "bytes (K, M, G, T) from ");
@@ -174,6 +254,9 @@ void option_range_try_nearest(const struct option_range *range, struct nearest *
     } else if (range->type == OPTION_TYPE_BOOLEAN) {
         nearest_try_list(nearest, boolean_words[0]);
         nearest_try_list(nearest, boolean_words[1]);
+    } else if (range->type == OPTION_TYPE_SET) {
+        nearest_try_list(nearest, "all|none");
+        nearest_try_list(nearest, range->words);
     } else if (range->words != NULL) {
         nearest_try_list(nearest, range->words);
     }

@@ -80,7 +80,25 @@
     X(guard, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                      \
       "a guard page behind each block above 128 KiB; freed ones and empty ones fault")             \
     X(explain_faults, 0, OPTION_FIXED, OPTION_BOOLEAN,                                             \
-      "say what is where, when an access to the heap faults")
+      "say what is where, when an access to the heap faults")                                      \
+    SLM_LOG_OPTIONS(X)
+
+/* Those of the log of events (docs/log.md). */
+#define SLM_LOG_OPTIONS(X)                                                                         \
+    X(log, 0, OPTION_FIXED, OPTION_PATH("stderr", option_log_path),                                \
+      "where each event of the heap is logged: a binary file, which the command slabmalloc log "   \
+      "shows (%p in its name is the process id), or lines on standard error")                      \
+    X(log_size, (uint64_t)256 << 20, OPTION_FIXED,                                                 \
+      OPTION_BYTES((uint64_t)64 << 10, (uint64_t)1 << 40, NULL),                                   \
+      "how many bytes of events the log's file keeps; older ones are overwritten")                 \
+    X(log_kinds, OPTION_ALL_OF(7), OPTION_LIVE,                                                    \
+      OPTION_SET("allocate|free|realloc|map|unmap|purge|slab"), "which events are logged")         \
+    X(log_min, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, NULL),                           \
+      "of blocks smaller than this, nothing is logged")                                            \
+    X(log_max, (uint64_t)1 << 46, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, NULL),           \
+      "of blocks larger than this, nothing is logged")                                             \
+    X(log_thread, 0, OPTION_LIVE, OPTION_COUNT_OF(0, UINT32_MAX, NULL),                            \
+      "log events of this thread only, by its number (gettid); 0: of all")
 
 /* "default|speed|...": the places are enum preset. */
 #define SLM_PRESET_WORD(name, row, purpose) "|" #name

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "check/log.h"
 #include "heap/heap.h"
 #include "large/large.h"
 
@@ -24,6 +25,7 @@ void heap_end_checks(void) {
     if (!load_relaxed(&check_active) || !heap_is_set_up())
         return;
     evict(CALL_EXIT, true);
+    check_log_finish();
     if (heap_verify_blocks(&finding))
         return;
     finding.call = CALL_EXIT;
@@ -44,7 +46,7 @@ static void *raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
                : heap_raw_malloc(bytes, alignment, is_zero);
 }
 
-void *checked_malloc(size_t bytes, size_t alignment, enum call call) {
+static void *make(size_t bytes, size_t alignment, enum call call) {
     bool is_zero = false;
     size_t raw_bytes = with_tail(bytes);
     heap_join_checks();
@@ -66,6 +68,13 @@ void *checked_malloc(size_t bytes, size_t alignment, enum call call) {
     return pointer;
 }
 
+void *checked_malloc(size_t bytes, size_t alignment, enum call call) {
+    void *pointer = make(bytes, alignment, call);
+    if (log_is_on())
+        check_log_made(pointer, bytes, call);
+    return pointer;
+}
+
 enum fault checked_free(void *pointer, enum call call, size_t told) {
     enum check_outcome outcome;
     enum call made_by;
@@ -73,8 +82,11 @@ enum fault checked_free(void *pointer, enum call call, size_t told) {
     if (pointer == NULL)
         return FAULT_NONE;
     heap_join_checks();
-    if (UNLIKELY(check_is_empty((uintptr_t)pointer, &made_by, &fault)))
+    if (UNLIKELY(check_is_empty((uintptr_t)pointer, &made_by, &fault))) {
+        if (log_is_on() && fault == FAULT_NONE)
+            check_log_freed((uintptr_t)pointer, 0, call);
         return check_give_empty(pointer, call, told);
+    }
     fault = check_release(pointer, call, told, &outcome);
     if (fault != FAULT_NONE)
         return fault;
@@ -134,14 +146,17 @@ void *checked_realloc(void *pointer, size_t bytes, enum fault *fault) {
         old_bytes = heap_raw_usable(pointer, fault);
     if (*fault != FAULT_NONE)
         return NULL;
+    struct log_block from = check_log_before_realloc(pointer, old_bytes);
     void *resized = known ? resize_known(pointer, old_bytes, bytes, false, fault) : NULL;
-    if (resized != NULL || *fault != FAULT_NONE)
+    if (*fault != FAULT_NONE)
         return resized;
-    void *copy = checked_malloc(bytes, MIN_ALIGNMENT, CALL_REALLOC);
-    if (copy == NULL && bytes <= old_bytes) /* what shrinks can always stay */
-        return known ? resize_known(pointer, old_bytes, bytes, true, fault) : pointer;
+    void *copy = resized == NULL ? make(bytes, MIN_ALIGNMENT, CALL_REALLOC) : NULL;
+    if (resized == NULL && copy == NULL && bytes <= old_bytes) /* what shrinks can always stay */
+        resized = known ? resize_known(pointer, old_bytes, bytes, true, fault) : pointer;
+    if (log_is_on() && *fault == FAULT_NONE)
+        check_log_realloc(&from, copy != NULL ? copy : resized, bytes);
     if (copy == NULL)
-        return NULL;
+        return resized;
     memcpy(copy, pointer, old_bytes < bytes ? old_bytes : bytes);
     *fault = checked_free(pointer, CALL_REALLOC, SIZE_NOT_TOLD);
     return copy;

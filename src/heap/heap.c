@@ -165,6 +165,10 @@ void *heap_malloc_aligned(size_t bytes, size_t alignment) {
     return heap_raw_malloc(bytes, alignment, &is_zero);
 }
 
+void *heap_malloc_by(enum call call, size_t bytes, size_t alignment) {
+    return checked_malloc(bytes, alignment, call);
+}
+
 /* Whole pages of a large block are given back rather than cleared: who asks for that much seldom
  * uses all of it, and what is not used costs no memory then. */
 static void clear(void *pointer, size_t bytes) {

@@ -26,6 +26,9 @@ void *os_reserve(size_t bytes);
 /* Zeroed memory, charged when touched. NULL on failure. */
 void *os_map(size_t bytes);
 
+/* The first bytes of a file, shared with it. NULL on failure. */
+void *os_map_file(int fd, size_t bytes);
+
 /* Makes reserved pages writable (charged where the system accounts strictly). The pages keep their
  * contents. */
 bool os_commit(void *address, size_t bytes);
@@ -68,6 +71,10 @@ void os_wake(uint32_t *word, int waiters);
 
 /* Another one in a forked child. */
 uint32_t os_process_id(void);
+
+/* gettid(2) of the calling thread, asked for once; to be forgotten in a forked child. */
+uint32_t os_thread_number(void);
+void os_forget_thread_number(void);
 
 /* --- fault injection, for tests ------------------------------------------------------------ */
 

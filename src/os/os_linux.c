@@ -1,5 +1,5 @@
 /* Purpose: os.h on Linux.
- * Owns:    the page size, the fault-injection schedule.
+ * Owns:    the page size, the fault-injection schedule, the cached number of each thread.
  * Source:  mmap(2), madvise(2), mremap(2), futex(2), getauxval(3). */
 #include <errno.h>
 #include <linux/futex.h>
@@ -11,6 +11,7 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 #include "base/syscall.h"
+#include "os/log.h"
 #include "os/os.h"
 
 #ifndef SLM_MREMAP_MAYMOVE
@@ -86,9 +87,9 @@ bool os_is_libc_heap(uintptr_t address) {
 #ifdef SLM_TSAN
 /* The thread sanitizer must learn of a mapping, or it takes what a thread's stack at the same
  * address saw before for accesses to it. */
-static long system_mmap(void *address, size_t bytes, int protection, int flags) {
+static long system_mmap(void *address, size_t bytes, int protection, int flags, int fd) {
     int saved = errno;
-    void *result = mmap(address, bytes, protection, flags, -1, 0);
+    void *result = mmap(address, bytes, protection, flags, fd, 0);
     int error = errno;
     errno = saved;
     return result == MAP_FAILED ? -error : (long)result;
@@ -101,7 +102,7 @@ static long system_mremap(void *address, size_t old_bytes, size_t new_bytes, boo
     if (!may_move)
         return -ENOMEM;
     long target =
-        system_mmap(NULL, new_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+        system_mmap(NULL, new_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
     if (syscall_failed(target))
         return target;
     long result = raw_syscall(SYS_mremap, (long)address, (long)old_bytes, (long)new_bytes,
@@ -111,8 +112,8 @@ static long system_mremap(void *address, size_t old_bytes, size_t new_bytes, boo
     return result;
 }
 #else
-static long system_mmap(void *address, size_t bytes, int protection, int flags) {
-    return raw_syscall(SYS_mmap, (long)address, (long)bytes, protection, flags, -1, 0);
+static long system_mmap(void *address, size_t bytes, int protection, int flags, int fd) {
+    return raw_syscall(SYS_mmap, (long)address, (long)bytes, protection, flags, fd, 0);
 }
 
 static long system_mremap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {
@@ -121,43 +122,73 @@ static long system_mremap(void *address, size_t old_bytes, size_t new_bytes, boo
 }
 #endif
 
-static void *map(size_t bytes, int protection, int flags) {
-    long result = system_mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags);
-    return syscall_failed(result) ? NULL : (void *)result;
+/* Has an event of the log recorded; none while nothing is logged. */
+static COLD void log_now(enum log_kind kind, unsigned how, const void *address, size_t bytes,
+                         bool has_locks) {
+    struct log_block block = {kind, how, LOG_CLASS_NONE, (uintptr_t)address, bytes};
+    log_memory(&block, has_locks);
+}
+
+static inline void note(enum log_kind kind, unsigned how, const void *address, size_t bytes) {
+    if (log_is_on())
+        log_now(kind, how, address, bytes, true);
+}
+
+/* Where no caller holds a lock. */
+static inline void note_free(enum log_kind kind, unsigned how, const void *address, size_t bytes) {
+    if (log_is_on())
+        log_now(kind, how, address, bytes, false);
+}
+
+static void *map(size_t bytes, int protection, int flags, unsigned how) {
+    long result = system_mmap(NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1);
+    if (syscall_failed(result))
+        return NULL;
+    note(LOG_MAP, how, (void *)result, bytes);
+    return (void *)result;
 }
 
 void *os_reserve(size_t bytes) {
     if (fails_by_schedule(OS_RESERVE))
         return NULL;
-    return map(bytes, PROT_NONE, MAP_NORESERVE);
+    return map(bytes, PROT_NONE, MAP_NORESERVE, LOG_MAP_RESERVE);
 }
 
 void *os_map(size_t bytes) {
     if (fails_by_schedule(OS_MAP))
         return NULL;
     /* Accounted like glibc's own: what the system could never back is refused, not killed later. */
-    return map(bytes, PROT_READ | PROT_WRITE, 0);
+    return map(bytes, PROT_READ | PROT_WRITE, 0, LOG_MAP_MEMORY);
 }
 
-static bool protect(void *address, size_t bytes, int protection) {
-    return !syscall_failed(
-        raw_syscall(SYS_mprotect, (long)address, (long)bytes, protection, 0, 0, 0));
+void *os_map_file(int fd, size_t bytes) {
+    long result = system_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    return syscall_failed(result) ? NULL : (void *)result;
 }
 
 bool os_commit(void *address, size_t bytes) {
-    return !fails_by_schedule(OS_COMMIT) && protect(address, bytes, PROT_READ | PROT_WRITE);
+    if (fails_by_schedule(OS_COMMIT) ||
+        syscall_failed(raw_syscall(SYS_mprotect, (long)address, (long)bytes,
+                                   PROT_READ | PROT_WRITE, 0, 0, 0)))
+        return false;
+    note(LOG_MAP, LOG_MAP_COMMIT, address, bytes);
+    return true;
 }
 
 bool os_decommit(void *address, size_t bytes) {
     if (fails_by_schedule(OS_UNMAP))
         return false;
-    return !syscall_failed(system_mmap(
-        address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED));
+    note(LOG_UNMAP, LOG_UNMAP_DECOMMIT, address, bytes);
+    return !syscall_failed(system_mmap(address, bytes, PROT_NONE,
+                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                                       -1));
 }
 
+/* Told before it is done: what is unmapped may be mapped by another thread at once. */
 bool os_unmap(void *address, size_t bytes) {
     if (fails_by_schedule(OS_UNMAP))
         return false;
+    note_free(LOG_UNMAP, LOG_UNMAP_MEMORY, address, bytes);
     return !syscall_failed(raw_syscall(SYS_munmap, (long)address, (long)bytes, 0, 0, 0, 0));
 }
 
@@ -184,20 +215,28 @@ void os_advise_huge(void *address, size_t bytes, bool wanted) {
 }
 
 bool os_discard(void *address, size_t bytes) {
-    return !fails_by_schedule(OS_PURGE) && drop(address, bytes);
+    if (fails_by_schedule(OS_PURGE) || !drop(address, bytes))
+        return false;
+    note_free(LOG_PURGE, LOG_PURGE_DISCARD, address, bytes);
+    return true;
 }
 
 bool os_purge(void *address, size_t bytes) {
-    if (fails_by_schedule(OS_PURGE))
+    if (fails_by_schedule(OS_PURGE) || !drop(address, bytes))
         return false;
-    return drop(address, bytes) && drop_is_honest();
+    note_free(LOG_PURGE, LOG_PURGE_PAGES, address, bytes);
+    return drop_is_honest();
 }
 
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {
     if (fails_by_schedule(OS_REMAP))
         return NULL;
     long result = system_mremap(address, old_bytes, new_bytes, may_move);
-    return syscall_failed(result) ? NULL : (void *)result;
+    if (syscall_failed(result))
+        return NULL;
+    note_free(LOG_UNMAP, LOG_UNMAP_REMAP, address, old_bytes);
+    note_free(LOG_MAP, LOG_MAP_REMAP, (void *)result, new_bytes);
+    return (void *)result;
 }
 
 uint64_t os_clock_ms(void) {
@@ -230,3 +269,13 @@ void os_wake(uint32_t *word, int waiters) {
 }
 
 uint32_t os_process_id(void) { return (uint32_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0); }
+
+static __thread uint32_t thread_number __attribute__((tls_model("initial-exec")));
+
+uint32_t os_thread_number(void) {
+    if (thread_number == 0)
+        thread_number = (uint32_t)raw_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    return thread_number;
+}
+
+void os_forget_thread_number(void) { thread_number = 0; }

@@ -51,11 +51,11 @@ static void put_place(struct text *text, void *context) {
     struct os_interrupted at;
     struct trace trace;
     if (!os_interrupted_at(context, &at)) {
-        text_format(text, "slabmalloc:   by thread %u\n", trace_thread());
+        text_format(text, "slabmalloc:   by thread %u\n", os_thread_number());
         return;
     }
     trace_take_interrupted(&trace, &at);
-    text_format(text, "slabmalloc:   by thread %u, at\n", trace_thread());
+    text_format(text, "slabmalloc:   by thread %u, at\n", os_thread_number());
     paragraph_put_frames(text, trace.frames, trace.depth);
 }
 

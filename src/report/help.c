@@ -25,7 +25,10 @@ static void put_option(struct out *out, enum option option) {
     TEXT(line, OUT_LINE_BYTES);
     text_format(&line, "%s=", entry->name);
     option_value_put(&line, &entry->range, option_get(option));
-    text_format(&line, " (from %s)\n    ", source_names[option_source(option)]);
+    text_format(&line, " (from %s)\n", source_names[option_source(option)]);
+    out_text(out, &line);
+    line.used = 0;
+    text_format(&line, "    ");
     option_range_put(&line, &entry->range);
     text_format(&line, "; default ");
     option_value_put(&line, &entry->range, entry->initial);

@@ -81,7 +81,7 @@ static void put_present_call(struct text *text, enum call call) {
     struct trace trace;
     trace_take(&trace);
     text_format(text, "slabmalloc:   %s was called by thread %u, from\n", call_facts[call].name,
-                trace_thread());
+                os_thread_number());
     paragraph_put_frames(text, trace.frames, trace.depth);
 }
 
@@ -103,7 +103,7 @@ void paragraph_put(struct text *text, enum call call, uintptr_t address, uint32_
         put_present_call(text, call);
     else if (call != CALL_NONE)
         text_format(text, "slabmalloc:   %s was called by thread %u\n", call_facts[call].name,
-                    thread != 0 ? thread : trace_thread());
+                    thread != 0 ? thread : os_thread_number());
     if (start != 0)
         paragraph_put_history(text, start);
 }

@@ -4,6 +4,7 @@
 
 #include "core/account.h"
 #include "core/options.h"
+#include "os/log.h"
 #include "os/watch.h"
 #include "slab/range.h"
 
@@ -141,6 +142,13 @@ static struct slab *pick_anywhere(enum zone_kind kind) {
     }
 }
 
+/* Callers may hold the lock of a class. */
+static COLD void log_slab(const struct slab *slab, unsigned how) {
+    struct log_block block = {LOG_SLAB, how, slab->cls, zone_slab_memory(slab),
+                              (size_t)1 << slab_shift_of((enum zone_kind)slab->zone)};
+    log_memory(&block, true);
+}
+
 struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
     enum zone_kind kind = (enum zone_kind)size_classes[cls].zone;
     struct zone *zone = &zones[kind];
@@ -163,6 +171,8 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
     lock_release(&zone->lock, RANK_ZONE);
     if (slab != NULL)
         slab_format(slab, zone_slab_memory(slab), cls, slab->is_zero);
+    if (log_is_on() && slab != NULL)
+        log_slab(slab, LOG_SLAB_TAKEN);
     return slab;
 }
 
@@ -173,6 +183,8 @@ void zone_release(struct slab *slab) {
     uint64_t now = os_clock_ms();
 
     ASSERT(slab->state == SLAB_CLAIMED);
+    if (log_is_on())
+        log_slab(slab, LOG_SLAB_RELEASED);
     /* A slab of which no slot was ever freed, and all are free, is as zero as it was. */
     bool is_zero = slab->fresh_from == 0 && slab->zone == ZONE_SMALL;
     lock_acquire(&zone->lock, RANK_ZONE);

@@ -96,6 +96,7 @@ int main(int argc, char **argv) {
     check("SLABMALLOC_OPTIONS=stats=exit", secure);
     check("SLABMALLOC_OPTIONS=nonsense=1", secure);
     check("SLABMALLOC_STATS=exit", secure);
+    check("SLABMALLOC_LOG=stderr", secure);
     check("SLABMALLOC_ON_ERROR=nonsense", secure);
     return 0;
 }

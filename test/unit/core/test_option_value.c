@@ -139,6 +139,42 @@ Test(option_value, a_signal_is_a_name_or_a_number) {
     expect_range(&range, "a signal's name or number, or none");
 }
 
+Test(option_value, a_set_is_some_words_of_a_list) {
+    static const struct option_range range = OPTION_SET("map|unmap|purge");
+    expect(&range, "none", 0, "none");
+    expect(&range, "map", 1, "map");
+    expect(&range, "purge", 4, "purge");
+    expect(&range, "purge+map", 5, "map+purge");
+    expect(&range, "map+map", 1, "map");
+    expect(&range, "all", 7, "all");
+    expect(&range, "map+unmap+purge", OPTION_ALL_OF(3), "all");
+    static const char *const wrong[] = {"",     "+",    "map+", "+map",     "map++purge", "maps",
+                                        "0",    "7",    "MAP",  "map purge", "map|unmap",
+                                        "all+map", "none+map"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_refused(&range, wrong[i]);
+    expect_range(&range, "all, none, or some of map|unmap|purge joined by +");
+}
+
+Test(option_value, a_path_is_kept) {
+    static char kept[OPTION_PATH_BYTES], longest[OPTION_PATH_BYTES], longer[OPTION_PATH_BYTES + 1];
+    static const struct option_range range = OPTION_PATH("stderr", kept);
+    uint64_t value;
+    memset(longest, 'x', sizeof longest - 1);
+    memset(longer, 'x', sizeof longer - 1);
+    expect(&range, "none", 0, "none");
+    expect(&range, "/tmp/a log %p+1", 15, "/tmp/a log %p+1");
+    EXPECT_EQ(strcmp(kept, "/tmp/a log %p+1"), 0);
+    EXPECT(option_value_parse(&range, word(longest), &value) && value == sizeof longest - 1);
+    expect(&range, "stderr", 6, "stderr");
+    expect_refused(&range, longer);
+    static const char *const wrong[] = {"", "a\nb", "\033[m", "\177"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_refused(&range, wrong[i]);
+    EXPECT_EQ(strcmp(kept, "stderr"), 0); /* as it was */
+    expect_range(&range, "a path, or stderr, or none");
+}
+
 static void expect_nearest(const struct option_range *range, const char *wanted,
                            const char *found) {
     struct nearest nearest = nearest_to(word(wanted));
