@@ -40,7 +40,7 @@ enum { OPTION_PATH_BYTES = 256 };
 #define OPTION_BYTES(least, most, word) {OPTION_TYPE_BYTES, least, most, word, NULL}
 #define OPTION_MILLISECONDS(least, most, word) {OPTION_TYPE_MILLISECONDS, least, most, word, NULL}
 #define OPTION_SIGNAL {OPTION_TYPE_SIGNAL, 0, 64, NULL, NULL}
-#define OPTION_SET(words) {OPTION_TYPE_SET, 0, 0, words, NULL}
+#define OPTION_SET(words) {OPTION_TYPE_SET, 0, UINT64_MAX, words, NULL}
 #define OPTION_PATH(words, kept) {OPTION_TYPE_PATH, 0, OPTION_PATH_BYTES - 1, words, kept}
 
 /* The value of a SET of that many words with all of them in it. */

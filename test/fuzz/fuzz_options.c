@@ -102,7 +102,7 @@ static void check_settings(void) {
         const struct option_range *range = &option_table[i].range;
         uint64_t value = option_get((enum option)i);
         uint64_t again = ~value;
-        TEXT(text, 64);
+        TEXT(text, OPTION_PATH_BYTES);
         option_value_put(&text, range, value);
         if (!option_value_parse(range, (struct word){text.bytes, text.used}, &again) ||
             again != value)
