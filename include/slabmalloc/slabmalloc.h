@@ -327,7 +327,7 @@ SLM_API extern const char *slabmalloc_options;
 
 /* Writes an option's value, as text that slm_option_set and SLABMALLOC_OPTIONS take, and its NUL to
  * `buffer`. False, and nothing is written: ENOENT: no option `name`; ERANGE: the text needs more
- * than `bytes` (64 are enough for all). */
+ * than `bytes` (256 are enough for all, 64 for all but paths). */
 SLM_API bool slm_option_get(const char *name, char *buffer, size_t bytes);
 
 /* Changes an option, for all threads, from now on. False, and nothing changes: ENOENT: no option
