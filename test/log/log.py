@@ -303,6 +303,13 @@ def case_fork(case):
 def case_names(case):
     """A second process does not touch the file of one that lives, but replaces a dead one's."""
     first = case.start(f"log={case.path}", "sleeping")
+    try:
+        compare_names(case, first)
+    finally:
+        first.kill()
+
+
+def compare_names(case, first):
     first.stdout.read() # to its end: then it sleeps
     before = Log(case.path)
     second, lines, _ = case.run("each_kind")
