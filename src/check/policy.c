@@ -8,6 +8,7 @@
 #include "check/quarantine.h"
 #include "check/trace.h"
 #include "core/options.h"
+#include "slab/zone.h"
 
 struct check_policy check_policy;
 uint32_t check_active;
@@ -53,6 +54,8 @@ bool check_start(void) {
     if (!policy->canary && !policy->fill_freed && !policy->kinds && !policy->history &&
         !policy->random && !policy->guard && !logs)
         return false;
+    if (policy->guard)
+        zone_use_guards();
     seed();
     trace_init();
     store_release(&check_active, 1);

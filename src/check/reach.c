@@ -20,11 +20,11 @@ static void measure(uintptr_t start, const struct place *place, void *context) {
 /* A LARGE block's room may be less than its pages; a pointer behind it counts as one to it. */
 static void enter_large(const struct large_view *view, void *context) {
     struct reach *reach = context;
-    struct place place = record_find(view->address, false);
+    struct place place = record_find(view->block, false);
     if (view->is_live && place.record != NULL && (place.record->flags & RECORD_LIVE) &&
         reach->depth < reach->large_count)
         reach->large[reach->depth++] =
-            (struct span){view->address, view->address + view->used_bytes};
+            (struct span){view->block, view->block + view->used_bytes};
 }
 
 bool reach_begin(struct reach *reach) {

@@ -268,9 +268,9 @@ static bool visit_unknown(struct slab *slab, void *context) {
 
 static void visit_unknown_large(const struct large_view *view, void *context) {
     struct unknown_walk *walk = context;
-    struct place place = in_large(view->address, false);
+    struct place place = in_large(view->block, false);
     if (view->is_live && (place.record == NULL || place.record->flags == 0))
-        walk->visit(view->address, view->used_bytes, walk->context);
+        walk->visit(view->block, view->used_bytes, walk->context);
 }
 
 void record_walk_unknown(void (*visit)(uintptr_t start, size_t bytes, void *context),

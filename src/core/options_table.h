@@ -78,7 +78,8 @@
     X(random, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                     \
       "hand out a random free slot of a slab, not the lowest")                                     \
     X(guard, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                      \
-      "a guard page behind each block above 128 KiB; freed ones and empty ones fault")             \
+      "guard pages before and behind each block above 128 KiB, and between slabs; freed and "      \
+      "empty blocks fault")             \
     X(explain_faults, 0, OPTION_FIXED, OPTION_BOOLEAN,                                             \
       "say what is where, when an access to the heap faults")                                      \
     SLM_LOG_OPTIONS(X)

@@ -13,6 +13,9 @@
 /* A block in a slab stays where it is while it fills this part of its slot. */
 enum { KEEP_PART = 2 };
 
+/* A guard before a LARGE block is as long as the block is to be aligned, but not longer. */
+enum { FRONT_MAX_BYTES = 1 << 20 };
+
 /* Blocks that leave the quarantine go back to the heap. */
 static void evict(enum call call, bool all) {
     void *evicted;
@@ -32,12 +35,19 @@ void heap_end_checks(void) {
     check_note(&finding);
 }
 
-/* What the heap is asked for: with room for the canary and, LARGE, for the guard page. */
+/* What the heap is asked for: with room for the canary and, LARGE, for the guard page behind. */
 static size_t with_tail(size_t bytes) {
     bytes += check_policy.tail_bytes; /* below SIZE_MAX: both are small enough */
     if (check_policy.guard && bytes > SMALL_MAX_BYTES)
         bytes += os_page_bytes;
     return bytes;
+}
+
+/* And for the one before, which leaves the block as aligned as the heap makes it. */
+static size_t front_bytes(size_t raw_bytes, size_t alignment) {
+    if (!check_policy.guard || raw_bytes <= SMALL_MAX_BYTES || alignment > FRONT_MAX_BYTES)
+        return 0;
+    return alignment > os_page_bytes ? alignment : os_page_bytes;
 }
 
 static void *raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
@@ -49,21 +59,22 @@ static void *raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
 static void *make(size_t bytes, size_t alignment, enum call call) {
     bool is_zero = false;
     size_t raw_bytes = with_tail(bytes);
+    size_t front = front_bytes(raw_bytes, alignment);
     heap_join_checks();
     if (UNLIKELY(bytes == 0) && check_policy.guard && alignment <= MIN_ALIGNMENT) {
         void *empty = check_take_empty(call);
         if (empty != NULL)
             return empty;
     }
-    void *pointer = raw_malloc(raw_bytes, alignment, &is_zero);
+    void *pointer = raw_malloc(front + raw_bytes, alignment, &is_zero);
     if (UNLIKELY(pointer == NULL)) {
         evict(call, true);
-        pointer = raw_malloc(raw_bytes, alignment, &is_zero);
+        pointer = raw_malloc(front + raw_bytes, alignment, &is_zero);
     }
     if (UNLIKELY(pointer == NULL))
         return NULL;
     if (check_policy.guard && raw_bytes > SMALL_MAX_BYTES)
-        large_guard(pointer);
+        pointer = large_guard(pointer, front);
     check_born(pointer, bytes, call, is_zero);
     return pointer;
 }
@@ -110,7 +121,7 @@ static void *resize_large(void *pointer, size_t raw_bytes) {
         return NULL;
     void *resized = large_resize(pointer, raw_bytes);
     if (check_policy.guard)
-        large_guard(resized != NULL ? resized : pointer);
+        large_guard(resized != NULL ? resized : pointer, 0);
     return resized;
 }
 

@@ -40,11 +40,26 @@ bool extent_reserve_descriptors(unsigned count) {
 static void enter(struct extent *extent) {
     pagemap_set(extent->address, extent);
     pagemap_set(extent->address + extent->bytes - 1, extent);
+    if (extent->front_bytes > 0)
+        pagemap_set(extent->address + extent->front_bytes, extent);
 }
 
 static void leave(const struct extent *extent) {
     pagemap_set(extent->address, NULL);
     pagemap_set(extent->address + extent->bytes - 1, NULL);
+    if (extent->front_bytes > 0)
+        pagemap_set(extent->address + extent->front_bytes, NULL);
+}
+
+bool extent_set_front(struct extent *extent, size_t front_bytes) {
+    uintptr_t block = extent->address + front_bytes;
+    ASSERT(front_bytes + os_page_bytes < extent->bytes);
+    if (!pagemap_prepare(block, block))
+        return false;
+    leave(extent);
+    store_relaxed(&extent->front_bytes, front_bytes);
+    enter(extent);
+    return true;
 }
 
 struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum extent_state state) {
@@ -56,6 +71,7 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
     store_relaxed(&extent->address, address);
     store_relaxed(&extent->bytes, bytes);
     store_relaxed(&extent->used_bytes, bytes);
+    store_relaxed(&extent->front_bytes, 0);
     extent->is_zero = is_zero;
     extent->note = NULL;
     extent->closed = EXTENT_OPEN;
@@ -294,10 +310,18 @@ static bool verify_entry(const struct extent *extent, uintptr_t entry, uintptr_t
     MUST_HOLD(entry >= *end, "two extents overlap", entry);
     MUST_HOLD(extent->state == EXTENT_LIVE || extent->state == EXTENT_FREE,
               "an extent is neither live nor free", entry);
-    MUST_HOLD(extent->state == EXTENT_FREE || extent->used_bytes <= extent->bytes,
+    MUST_HOLD(extent->state == EXTENT_FREE ||
+                  extent->front_bytes + extent->used_bytes <= extent->bytes,
               "a block is longer than its extent", entry);
-    if (last != entry) {
+    MUST_HOLD(extent->state == EXTENT_LIVE || extent->front_bytes == 0,
+              "a free extent has a guard", entry);
+    if (extent->front_bytes > 0) {
         next = entry + os_page_bytes;
+        MUST_HOLD(pagemap_above(&next) == extent && next == entry + extent->front_bytes,
+                  "a block's first page is not in the page map", entry);
+    }
+    if (last != entry) {
+        next = entry + extent->front_bytes + os_page_bytes;
         MUST_HOLD(pagemap_above(&next) == extent && next == last,
                   "an extent's last page is not in the page map", entry);
     }

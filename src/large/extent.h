@@ -6,12 +6,14 @@
  *   bins[size class] -> extent <-> extent ...      free extents by size, four bins per doubling
  *   oldest <-> ... <-> newest                      the same extents by time
  *
- * Invariants: extents do not overlap; the page map names each extent at its first and last page;
- * no two free extents touch; descriptors are type-stable, so that a reader without the lock sees
- * an extent, though maybe not the one it looked for. */
+ * Invariants: extents do not overlap; the page map names each extent at its first and last page,
+ * and at its block's first if that is another; no two free extents touch; descriptors are
+ * type-stable, so that a reader without the lock sees an extent, though maybe not the one it looked
+ * for. */
 #ifndef SLM_LARGE_EXTENT_H
 #define SLM_LARGE_EXTENT_H
 
+#include "base/atomic.h"
 #include "core/violation.h"
 #include "os/lock.h"
 
@@ -24,7 +26,7 @@ enum extent_state {
 
 enum extent_closed {
     EXTENT_OPEN,
-    EXTENT_GUARDED, /* the page behind used_bytes can't be accessed */
+    EXTENT_GUARDED, /* front_bytes, and the page behind used_bytes, can't be accessed */
     EXTENT_SEALED,  /* none of it can */
 };
 
@@ -32,6 +34,7 @@ struct extent {
     uintptr_t address;
     size_t bytes;      /* whole pages */
     size_t used_bytes; /* EXTENT_LIVE: what the block may use; the rest is room to grow */
+    size_t front_bytes; /* EXTENT_LIVE: the block begins behind so many, which are a guard */
     uint8_t state;     /* enum extent_state */
     bool is_zero;      /* all of it reads as zero */
     uint8_t closed;    /* EXTENT_LIVE: enum extent_closed */
@@ -77,6 +80,15 @@ struct extent *extent_take_expired(uint64_t before_ms, size_t limit_bytes);
  * that were prepared). */
 void extent_hide(struct extent *extent);
 void extent_show(struct extent *extent, uintptr_t address, size_t bytes);
+
+/* Where the block of a live extent begins. */
+static inline uintptr_t extent_block(const struct extent *extent) {
+    return load_relaxed(&extent->address) + load_relaxed(&extent->front_bytes);
+}
+
+/* Lets the block of a live extent begin `front_bytes` behind the extent's start, or, with 0, there.
+ * False, and it begins where it did: no memory for the page map. */
+bool extent_set_front(struct extent *extent, size_t front_bytes);
 
 /* The extent that `address` lies in, whatever its state, or NULL. Takes no lock, is not fast. */
 struct extent *extent_find(uintptr_t address);

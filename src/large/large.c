@@ -179,9 +179,10 @@ static bool remap(struct extent *extent, size_t bytes) {
     uintptr_t address = extent->address;
     size_t old_bytes = extent->bytes;
     struct pagemap_nodes nodes;
+    bool has_front = extent->front_bytes > 0;
     if (!account_take(bytes - old_bytes))
         return false;
-    if (!pagemap_reserve_nodes(&nodes)) {
+    if (!pagemap_reserve_nodes(&nodes, has_front ? 3 : 2)) {
         account_give(bytes - old_bytes);
         return false;
     }
@@ -193,8 +194,9 @@ static bool remap(struct extent *extent, size_t bytes) {
     uintptr_t to = moved != NULL ? (uintptr_t)moved : address;
     size_t to_bytes = moved != NULL ? bytes : old_bytes;
     pagemap_return_nodes(&nodes);
-    if (!pagemap_prepare(to, to + to_bytes - 1))
-        ASSERT(!"two pages need at most the nodes that were returned");
+    if (!pagemap_prepare(to, to + to_bytes - 1) ||
+        (has_front && !pagemap_prepare(to, to + extent->front_bytes)))
+        ASSERT(!"so many pages need at most the nodes that were returned");
     if (moved == NULL)
         account_give(bytes - old_bytes);
     extent_show(extent, to, to_bytes);
@@ -249,6 +251,15 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     return (void *)extent->address;
 }
 
+/* The live block that begins there; takes no lock. */
+static struct extent *find_live(const void *pointer) {
+    struct extent *extent = pagemap_get((uintptr_t)pointer);
+    if (extent == NULL || extent_block(extent) != (uintptr_t)pointer ||
+        load_relaxed(&extent->state) != EXTENT_LIVE)
+        return NULL;
+    return extent;
+}
+
 enum fault large_free(void *pointer) {
     struct piece pieces[EXPIRE_BATCH];
     uintptr_t start;
@@ -256,12 +267,13 @@ enum fault large_free(void *pointer) {
     uint64_t now = os_clock_ms();
 
     enter_lock();
-    struct extent *extent = pagemap_get((uintptr_t)pointer);
-    if (extent == NULL || extent->address != (uintptr_t)pointer ||
-        extent->state != EXTENT_LIVE) {
+    struct extent *extent = find_live(pointer);
+    if (extent == NULL) {
         leave_lock();
         return large_examine((uintptr_t)pointer, &start, &bytes);
     }
+    if (extent->front_bytes > 0)
+        extent_set_front(extent, 0); /* can't fail: its first page is in the page map */
     count_live(extent, false);
     store_relaxed(&large.stats.frees, large.stats.frees + 1);
     extent_put(extent, now);
@@ -277,12 +289,11 @@ enum fault large_free(void *pointer) {
 /* With the lock held: shrinks to `bytes`; the rest goes to the cache unless it is little. */
 static void shrink(struct extent *extent, size_t bytes, uint64_t now) {
     size_t spare = extent->bytes - bytes;
-    store_relaxed(&extent->used_bytes, bytes);
+    store_relaxed(&extent->used_bytes, bytes - extent->front_bytes);
     if (spare <= bytes / LARGE_GROWTH_PART || !extent_reserve_descriptors(1))
         return;
     count_live(extent, false);
     struct extent *rest = extent_split(extent, bytes);
-    store_relaxed(&extent->used_bytes, bytes);
     count_live(extent, true);
     if (rest != NULL)
         extent_put(rest, now);
@@ -300,7 +311,7 @@ static bool grow(struct extent *extent, size_t bytes) {
     if (!grown)
         grown = remap(extent, roomy) || remap(extent, bytes);
     if (grown)
-        store_relaxed(&extent->used_bytes, bytes);
+        store_relaxed(&extent->used_bytes, bytes - extent->front_bytes);
     return grown;
 }
 
@@ -312,15 +323,15 @@ void *large_resize(void *pointer, size_t bytes) {
     bytes = round_up(bytes, os_page_bytes);
 
     enter_lock();
-    struct extent *extent = pagemap_get((uintptr_t)pointer);
-    if (extent != NULL && extent->address == (uintptr_t)pointer &&
-        extent->state == EXTENT_LIVE) {
+    struct extent *extent = find_live(pointer);
+    if (extent != NULL) {
+        bytes += extent->front_bytes;
         if (bytes <= extent->bytes) {
             shrink(extent, bytes, now);
             count = take_expired(pieces, option_purge_before(now), cache_limit());
             result = pointer;
         } else if (grow(extent, bytes)) {
-            result = (void *)extent->address;
+            result = (void *)extent_block(extent);
         }
     }
     leave_lock();
@@ -336,14 +347,6 @@ enum { CLOSED_MAX = 16384 };
 
 static uint32_t closed_count;
 
-static struct extent *find_live(const void *pointer) {
-    struct extent *extent = pagemap_get((uintptr_t)pointer);
-    if (extent == NULL || load_relaxed(&extent->address) != (uintptr_t)pointer ||
-        load_relaxed(&extent->state) != EXTENT_LIVE)
-        return NULL;
-    return extent;
-}
-
 static void note_closed(struct extent *extent, enum extent_closed closed, size_t used_bytes) {
     if ((extent->closed == EXTENT_OPEN) != (closed == EXTENT_OPEN))
         fetch_add_relaxed(&closed_count, closed == EXTENT_OPEN ? UINT32_MAX : 1);
@@ -351,16 +354,29 @@ static void note_closed(struct extent *extent, enum extent_closed closed, size_t
     store_relaxed(&extent->used_bytes, used_bytes);
 }
 
-bool large_guard(void *pointer) {
+static bool begin_behind(struct extent *extent, size_t front_bytes) {
+    enter_lock();
+    bool done = extent_set_front(extent, front_bytes);
+    leave_lock();
+    return done;
+}
+
+/* Where the system refuses the one in front when there is one behind, the pages stay left out. */
+void *large_guard(void *pointer, size_t front_bytes) {
     struct extent *extent = find_live(pointer);
     if (extent == NULL || extent->closed != EXTENT_OPEN ||
-        extent->used_bytes <= os_page_bytes || load_relaxed(&closed_count) >= CLOSED_MAX)
-        return false;
-    size_t used_bytes = extent->used_bytes - os_page_bytes;
-    if (!os_decommit((void *)(extent->address + used_bytes), os_page_bytes))
-        return false;
-    note_closed(extent, EXTENT_GUARDED, used_bytes);
-    return true;
+        extent->used_bytes <= front_bytes + os_page_bytes ||
+        load_relaxed(&closed_count) >= CLOSED_MAX)
+        return pointer;
+    uintptr_t end = extent_block(extent) + extent->used_bytes - os_page_bytes;
+    if (!os_decommit((void *)end, os_page_bytes))
+        return pointer;
+    if (front_bytes == 0 || !begin_behind(extent, front_bytes))
+        front_bytes = extent->front_bytes;
+    if (front_bytes > 0)
+        os_decommit((void *)extent->address, front_bytes);
+    note_closed(extent, EXTENT_GUARDED, end - extent_block(extent));
+    return (void *)extent_block(extent);
 }
 
 bool large_seal(void *pointer) {
@@ -378,7 +394,7 @@ bool large_open(void *pointer) {
         return true;
     if (!os_commit((void *)extent->address, extent->bytes))
         return false;
-    note_closed(extent, EXTENT_OPEN, extent->bytes);
+    note_closed(extent, EXTENT_OPEN, extent->bytes - extent->front_bytes);
     return true;
 }
 
@@ -398,8 +414,8 @@ enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes) {
     const struct extent *extent = extent_find(address);
     if (extent == NULL)
         return FAULT_FOREIGN;
-    *start = load_relaxed(&extent->address);
-    *bytes = load_relaxed(&extent->bytes);
+    *start = extent_block(extent);
+    *bytes = load_relaxed(&extent->bytes) - load_relaxed(&extent->front_bytes);
     if (load_relaxed(&extent->state) != EXTENT_LIVE)
         return FAULT_DOUBLE_FREE;
     return *start == address ? FAULT_NONE : FAULT_INTERIOR;

@@ -3,7 +3,8 @@
  * Owns:    all extents.
  * Locking: RANK_LARGE, taken inside; no system call is made while it is held.
  *
- * A block is an extent: its pointer is the extent's address, a multiple of the page size. */
+ * A block is an extent: its pointer is the extent's address, a multiple of the page size. With a
+ * guard before it, it begins behind that. */
 #ifndef SLM_LARGE_LARGE_H
 #define SLM_LARGE_LARGE_H
 
@@ -25,7 +26,8 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero);
 
 enum fault large_free(void *pointer);
 
-/* Resizes the block without copying. NULL: not possible that way; the block is as it was. */
+/* Resizes the block without copying; a guard before it goes with it. NULL: not possible that way;
+ * the block is as it was. */
 void *large_resize(void *pointer, size_t bytes);
 
 /* Bytes that the block may use; 0: no live LARGE block starts there. Takes no lock. */
@@ -35,18 +37,21 @@ size_t large_usable(const void *pointer);
  * lock; the note is NULL in a new block, and whoever frees the block takes it out before. */
 void **large_note(const void *pointer);
 
-/* Takes the last page of what the block may use away from it: an access faults. False: refused, or
- * there are many already, each of which costs the system a mapping. */
-bool large_guard(void *pointer);
+/* Takes the last page of what the block may use away from it, and the first `front_bytes`, whole
+ * pages: an access faults. Returns where the block begins now: behind `front_bytes`, or, with 0,
+ * where it did (a guard that it had there before large_open is back). Where it did, too, if that is
+ * refused, or there are many already, each of which costs the system mappings. */
+void *large_guard(void *pointer, size_t front_bytes);
 
 /* Makes all of a block inaccessible and gives its memory up. False: refused. */
 bool large_seal(void *pointer);
 
-/* Undoes both: the block is as it was, perhaps with other contents, and may use all of its pages.
- * It must not be freed before that has succeeded, nor resized. */
+/* Undoes both: the block is as it was, perhaps with other contents, and may use all of its pages
+ * from its beginning on. It must not be freed before that has succeeded, nor resized. */
 bool large_open(void *pointer);
 
-/* What is wrong with freeing `address`, and the block it lies in, if any. Takes no lock. */
+/* What is wrong with freeing `address`, and the block whose memory it lies in, or whose guard, if
+ * any. Takes no lock. */
 enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes);
 
 /* Gives the whole cache back to the system; returns the bytes. */

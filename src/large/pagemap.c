@@ -58,9 +58,10 @@ static void give_node(struct spare **list, void *memory) {
     *list = node;
 }
 
-bool pagemap_reserve_nodes(struct pagemap_nodes *nodes) {
+bool pagemap_reserve_nodes(struct pagemap_nodes *nodes, unsigned pages) {
     bool complete = true;
-    for (unsigned i = 0; i < 2; i++) {
+    *nodes = (struct pagemap_nodes){0};
+    for (unsigned i = 0; i < pages; i++) {
         nodes->middles[i] = take_node(&spare_middles, sizeof(struct middle));
         nodes->leaves[i] = take_node(&spare_leaves, sizeof(struct leaf));
         complete = complete && nodes->middles[i] != NULL && nodes->leaves[i] != NULL;
@@ -71,7 +72,7 @@ bool pagemap_reserve_nodes(struct pagemap_nodes *nodes) {
 }
 
 void pagemap_return_nodes(struct pagemap_nodes *nodes) {
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < PAGEMAP_NODES_MAX; i++) {
         give_node(&spare_middles, nodes->middles[i]);
         give_node(&spare_leaves, nodes->leaves[i]);
     }

@@ -19,12 +19,13 @@ struct extent;
 /* The extent whose first or last page holds `address`, or NULL. */
 struct extent *pagemap_get(uintptr_t address);
 
-/* Nodes set aside by one caller across an unlock: as many as two pages can need. */
+/* Nodes set aside by one caller across an unlock: as many as `pages` can need. */
+enum { PAGEMAP_NODES_MAX = 3 };
 struct pagemap_nodes {
-    void *middles[2];
-    void *leaves[2];
+    void *middles[PAGEMAP_NODES_MAX];
+    void *leaves[PAGEMAP_NODES_MAX];
 };
-bool pagemap_reserve_nodes(struct pagemap_nodes *nodes);
+bool pagemap_reserve_nodes(struct pagemap_nodes *nodes, unsigned pages);
 
 /* Puts them back where the next pagemap_prepare finds them, so that it can't fail for memory. */
 void pagemap_return_nodes(struct pagemap_nodes *nodes);

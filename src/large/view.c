@@ -12,6 +12,7 @@ static bool see(const struct extent *extent, uintptr_t entry, struct large_view 
     *view = (struct large_view){
         .address = load_acquire(&extent->address),
         .bytes = load_acquire(&extent->bytes),
+        .block = load_acquire(&extent->front_bytes), /* from its address on */
         .used_bytes = load_acquire(&extent->used_bytes),
         .is_live = state == EXTENT_LIVE,
     };
@@ -28,8 +29,11 @@ void large_walk(void (*visit)(const struct large_view *view, void *context), voi
             entry += os_page_bytes;
             continue;
         }
-        if (view.used_bytes > view.bytes)
-            view.used_bytes = view.bytes;
+        if (view.block >= view.bytes)
+            view.block = 0;
+        if (view.used_bytes > view.bytes - view.block)
+            view.used_bytes = view.bytes - view.block;
+        view.block += view.address;
         visit(&view, context);
         entry += view.bytes;
     }

@@ -13,6 +13,7 @@
 struct large_view {
     uintptr_t address;
     size_t bytes;      /* whole pages */
+    uintptr_t block;   /* of a live block: where it begins; what lies before it is a guard */
     size_t used_bytes; /* of a live block: what the program may use; the rest is room to grow */
     bool is_live;      /* a block; else free, and kept for reuse */
 };

@@ -165,7 +165,7 @@ static void add_range(struct walk *walk, const struct range *range, size_t shift
         uintptr_t next = memory + ((uintptr_t)1 << shift);
         if (slab_look(range_slab(range, number), &view))
             add_slab(walk, &view, end);
-        else
+        else if (!slab_is_guard(range_slab(range, number)))
             add(&walk->sums->empty_slabs, next - memory,
                 present_bytes(&walk->window, memory, next, end));
     }
@@ -175,20 +175,22 @@ static void add_range(struct walk *walk, const struct range *range, size_t shift
 
 static void add_large(const struct large_view *view, void *context) {
     struct walk *walk = context;
-    uintptr_t used_end = view->address + view->used_bytes;
+    uintptr_t used_end = view->block + view->used_bytes;
     uintptr_t end = view->address + view->bytes;
     if (!view->is_live) {
         add(&walk->sums->large_free, view->bytes,
             present_bytes(&walk->window, view->address, end, end));
         return;
     }
-    if (kept_has(view->address)) {
+    if (kept_has(view->block)) {
         add(&walk->sums->quarantine, view->bytes,
             present_bytes(&walk->window, view->address, end, end));
         return;
     }
+    add(&walk->sums->large_spare, view->block - view->address,
+        present_bytes(&walk->window, view->address, view->block, end));
     add(&walk->sums->large_live, view->used_bytes,
-        present_bytes(&walk->window, view->address, used_end, end));
+        present_bytes(&walk->window, view->block, used_end, end));
     add(&walk->sums->large_spare, end - used_end, present_bytes(&walk->window, used_end, end, end));
 }
 

@@ -70,11 +70,13 @@ static void explain_slab(struct text *line, const struct slab *slab, uintptr_t a
 static void explain_large(struct text *line, uintptr_t address, enum fault fault) {
     uintptr_t start = 0;
     size_t bytes = 0;
+    size_t inside;
     enum fault seen = large_examine(address, &start, &bytes);
     switch (seen == FAULT_NONE ? fault : seen) { /* for the heap, what is kept back is live */
     case FAULT_INTERIOR:
-        text_format(line, "%zu byte%s inside a LARGE block of %zu bytes, which starts at %p",
-                    (size_t)(address - start), plural(address - start), bytes, (void *)start);
+        inside = address < start ? start - address : address - start;
+        text_format(line, "%zu byte%s %s a LARGE block of %zu bytes, which starts at %p", inside,
+                    plural(inside), address < start ? "before" : "inside", bytes, (void *)start);
         break;
     case FAULT_DOUBLE_FREE:
         text_format(line, "the LARGE block there is already free");

@@ -15,6 +15,17 @@ enum { EXPLANATION_BYTES = 4096 };
 
 static struct sigaction before[2]; /* of SIGSEGV and SIGBUS */
 
+/* A guard lies between two slabs, or behind the last one. */
+static void put_slab_reason(struct text *text, const struct slab *slab, uintptr_t address) {
+    const char *zone = slab->zone == ZONE_TINY ? "TINY" : "SMALL";
+    uintptr_t start = zone_slab_memory(slab);
+    if (!slab_is_guard(slab))
+        text_format(text, "in the heap's range, where no block is");
+    else
+        text_format(text, "in the guard behind %s slab %u, %zu byte%s behind the slab's end", zone,
+                    slab->number - 1, (size_t)(address - start), plural(address - start));
+}
+
 /* False: the address is none of ours. */
 static bool put_reason(struct text *text, uintptr_t address) {
     enum call made_by;
@@ -26,14 +37,18 @@ static bool put_reason(struct text *text, uintptr_t address) {
                     fault == FAULT_DOUBLE_FREE ? "freed" : "live", call_facts[made_by].name);
         return true;
     }
-    if (zone_find(address) != NULL) {
-        text_format(text, "in the heap's range, where no block is");
+    const struct slab *slab = zone_find(address);
+    if (slab != NULL) {
+        put_slab_reason(text, slab, address);
         return true;
     }
     if (large_examine(address, &start, &bytes) == FAULT_FOREIGN)
         return false;
     struct check_facts facts = check_facts_of(start);
-    if (facts.state == CHECK_FREED)
+    if (address < start)
+        text_format(text, "%zu byte%s before the LARGE block at %p, in the guard there",
+                    (size_t)(start - address), plural(start - address), (void *)start);
+    else if (facts.state == CHECK_FREED)
         text_format(text, "%zu byte%s inside a LARGE block at %p, freed, of which %zu bytes had "
                           "been asked for",
                     (size_t)(address - start), plural(address - start), (void *)start,

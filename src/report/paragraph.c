@@ -53,8 +53,9 @@ static void put_large_line(struct text *text, uintptr_t address) {
     enum fault seen = large_examine(address, &start, &bytes);
     if (seen == FAULT_FOREIGN)
         return;
-    text_format(text, "slabmalloc:   block %p, LARGE, %zu bytes, at offset %zu: ", (void *)start,
-                bytes, (size_t)(address - start));
+    text_format(text, "slabmalloc:   block %p, LARGE, %zu bytes, at offset %s%zu: ", (void *)start,
+                bytes, address < start ? "-" : "",
+                address < start ? start - address : address - start);
     put_state(text, start, seen == FAULT_DOUBLE_FREE);
     text_format(text, "\n");
 }

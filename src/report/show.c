@@ -191,7 +191,7 @@ static void show_slab(struct show *show, const struct slab *slab, size_t slab_by
     if (!is_wanted_range(show, memory, memory + slab_bytes))
         return;
     if (!slab_look(slab, &view)) {
-        if (show->parts & SLM_SHOW_FREE)
+        if ((show->parts & SLM_SHOW_FREE) && !slab_is_guard(slab))
             count_empty(show, memory, slab_bytes);
         return;
     }
@@ -243,12 +243,12 @@ static void show_large(const struct large_view *view, void *context) {
     uintptr_t end = view->address + view->bytes;
     if (show->out->error != 0 || !is_wanted_range(show, view->address, end))
         return;
-    show->zone_address = view->address; /* the zone's is that of the first one printed */
-    if (view->is_live && kept_has(view->address))
+    show->zone_address = view->block; /* the zone's is that of the first one printed */
+    if (view->is_live && kept_has(view->block))
         return;
     if (view->is_live) {
         if ((show->parts & SLM_SHOW_BLOCKS) && is_wanted_size(show, view->used_bytes))
-            put_block(show, view->address, view->used_bytes);
+            put_block(show, view->block, view->used_bytes);
     } else if ((show->parts & SLM_SHOW_FREE) && is_wanted_size(show, view->bytes)) {
         put_zone(show);
         out_format(show->out, "%p - %p : free, %zu bytes\n", (void *)view->address, (void *)end,

@@ -93,7 +93,7 @@ static void sum_locks(struct slm_stats *stats) {
 /* What is kept back has been freed, for the program. */
 static void visit_large(const struct large_view *view, void *context) {
     struct slm_stats *stats = context;
-    if (!view->is_live || !kept_has(view->address) || stats->large.live == 0 ||
+    if (!view->is_live || !kept_has(view->block) || stats->large.live == 0 ||
         stats->large.live_bytes < view->bytes)
         return;
     stats->large.live--;

@@ -1,8 +1,10 @@
 /* Purpose: the operations of slab.h that no hot path needs. */
 #include "slab/slab.h"
 
+uint8_t slab_colour_shift;
+
 static size_t start_bytes(const struct size_class *c, uint32_t number) {
-    return (size_t)(number % c->colours) * c->colour_step;
+    return (size_t)((number >> load_relaxed(&slab_colour_shift)) % c->colours) * c->colour_step;
 }
 
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero) {

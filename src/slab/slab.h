@@ -60,7 +60,7 @@ struct slab {
     uint8_t is_zero; /* EMPTY only: the slab's memory is known to read as zero */
     uint32_t number; /* of the slab in its range */
     uint16_t range;  /* of the zone's ranges */
-    uint8_t is_decommitted; /* EMPTY only: its pages can't be accessed */
+    uint8_t is_decommitted; /* EMPTY only: its pages can't be accessed; 2: a guard (zone.h) */
     uint8_t is_new_life;    /* since it was formatted, check/ has not looked at it */
     union {
         uint64_t freed_ms;  /* EMPTY only: when it became so */
@@ -210,6 +210,9 @@ HOT_INLINE uint8_t slab_state_in_class(const struct slab *slab, unsigned *cls) {
 
 /* Exactly why `address`, which lies in this slab, can't be freed; FAULT_NONE if it can. */
 enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot);
+
+/* Slabs of every 2^shift numbers begin at other offsets: 1 where every other number is a guard. */
+extern uint8_t slab_colour_shift HIDDEN;
 
 /* Makes a claimed slab one of class `cls` with every slot free. `memory` is the slab's first byte;
  * `is_zero`: all of it is known to read as zero. */

@@ -15,8 +15,9 @@ bool slab_verify_shape(const struct slab *slab, struct violation *violation) {
                memory);
     MUST_EQUAL(load_relaxed(&slab->magic), c->magic, "a slab has another class's magic number",
                memory);
-    MUST_EQUAL(start, (size_t)(slab->number % c->colours) * c->colour_step,
-               "a slab's first slot lies elsewhere", memory);
+    MUST_HOLD(start == (size_t)(slab->number % c->colours) * c->colour_step ||
+                  start == (size_t)((slab->number >> 1) % c->colours) * c->colour_step,
+              "a slab's first slot lies elsewhere", memory);
     size_t slots = load_relaxed(&slab->slots);
     MUST_EQUAL(slots, class_slots(cls, start), "a slab has another number of slots", memory);
     MUST_EQUAL(load_relaxed(&slab->limit), magic_limit(c->magic, c->slot_bytes, (uint32_t)slots),
@@ -96,8 +97,18 @@ static bool verify_used(const struct range *range, const struct slab *slab,
     return load_relaxed(&slab->owner) != 0 || verify_unowned(slab, violation);
 }
 
+static bool verify_guard(const struct range *range, const struct slab *slab,
+                         struct violation *violation) {
+    uintptr_t memory = zone_slab_memory(slab);
+    MUST_EQUAL(load_relaxed(&slab->owner), 0, "a guard has an owner", memory);
+    MUST_EQUAL(load_relaxed(&slab->slots), 0, "a guard has slots", memory);
+    MUST_HOLD(!hbitmap_has(&range->empty, slab->number), "a guard is among the empty slabs",
+              memory);
+    return true;
+}
+
 struct tally {
-    size_t used, empty, in_set, dirty, shelved;
+    size_t used, empty, in_set, dirty, shelved, guards;
 };
 
 static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tally,
@@ -115,6 +126,12 @@ static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tall
         MUST_EQUAL(slab->range, index, "a slab names another range", slab);
         MUST_EQUAL(slab->zone, kind, "a slab names another zone", slab);
         bool is_empty = load_relaxed(&slab->state) == SLAB_EMPTY;
+        if (is_empty && slab_is_guard(slab)) {
+            tally->guards++;
+            if (!verify_guard(range, slab, violation))
+                return false;
+            continue;
+        }
         tally->empty += is_empty;
         tally->used += !is_empty;
         tally->dirty += hbitmap_has(&range->dirty, number);
@@ -150,6 +167,7 @@ bool zone_verify(enum zone_kind kind, size_t *shelved, struct violation *violati
     *shelved += tally.shelved;
     MUST_EQUAL(zone->used, tally.used, "a zone counts its used slabs wrongly", zone);
     MUST_EQUAL(zone->dirty, tally.dirty, "a zone counts its dirty slabs wrongly", zone);
+    MUST_EQUAL(zone->guards, tally.guards, "a zone counts its guards wrongly", zone);
     MUST_EQUAL(zone->purging, tally.empty - tally.in_set, "an empty slab is lost", zone);
     return true;
 }

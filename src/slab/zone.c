@@ -79,21 +79,55 @@ uintptr_t zone_slab_memory(const struct slab *slab) {
     return range->base + ((uintptr_t)slab->number << slab_shift_of((enum zone_kind)slab->zone));
 }
 
+static bool uses_guards;
+
+void zone_use_guards(void) {
+    store_relaxed(&uses_guards, true);
+    store_relaxed(&slab_colour_shift, 1);
+}
+
+static bool is_guard_due(const struct zone *zone, const struct range *range) {
+    if (!load_relaxed(&uses_guards) || range->fresh == 0 || zone->guards >= GUARDS_MAX)
+        return false;
+    return zone->guards < GUARDS_CLOSE ? !slab_is_guard(range_slab(range, range->fresh - 1))
+                                       : range->fresh % GUARDS_APART == 0;
+}
+
+/* With the lock held: number `fresh`, of which the header is writable, gets its name. */
+static struct slab *name_fresh(struct range *range, unsigned index, enum zone_kind kind) {
+    struct slab *slab = range_slab(range, range->fresh);
+    slab->zone = (uint8_t)kind;
+    slab->range = (uint16_t)index;
+    slab->number = range->fresh;
+    return slab;
+}
+
+/* With the lock held: makes number `fresh` usable, or that behind it and leaves this one out. */
+static bool extend(struct range *range, unsigned index, enum zone_kind kind) {
+    size_t bytes = (size_t)1 << slab_shift_of(kind);
+    if (!range_extend(range, kind))
+        return false;
+    if (LIKELY(!is_guard_due(&zones[kind], range)) ||
+        !os_decommit((void *)(range->base + range->fresh * bytes), bytes))
+        return true;
+    store_relaxed(&name_fresh(range, index, kind)->is_decommitted, SLAB_LEFT_OUT);
+    zones[kind].guards++;
+    store_release(&range->fresh, range->fresh + 1);
+    return range_extend(range, kind);
+}
+
 /* With the lock held: a slab that was never used; NULL: no memory, or no more of it allowed. */
 static COLD struct slab *pick_fresh(struct range *range, unsigned index, enum zone_kind kind) {
     size_t bytes = (size_t)1 << slab_shift_of(kind);
     if (!account_take(bytes))
         return NULL;
-    if (!range_extend(range, kind)) {
+    if (!extend(range, index, kind)) {
         account_give(bytes);
         return NULL;
     }
     if (index == 0)
         publish(kind);
-    struct slab *slab = range_slab(range, range->fresh);
-    slab->zone = (uint8_t)kind;
-    slab->range = (uint16_t)index;
-    slab->number = range->fresh;
+    struct slab *slab = name_fresh(range, index, kind);
     slab->is_zero = 1;
     store_release(&range->fresh, range->fresh + 1);
     return slab;
@@ -334,7 +368,8 @@ size_t zone_purge_some(enum zone_kind kind, size_t bytes) {
 static void recover_range(struct zone *zone, struct range *range) {
     for (uint32_t number = 0; number < range->fresh; number++) {
         struct slab *slab = range_slab(range, number);
-        if (slab->state != SLAB_EMPTY || hbitmap_has(&range->empty, number))
+        if (slab->state != SLAB_EMPTY || hbitmap_has(&range->empty, number) ||
+            slab_is_guard(slab))
             continue;
         slab->is_zero = 0;
         hbitmap_insert(&range->empty, number);

@@ -15,14 +15,19 @@
  *
  * Invariants:
  *  - fresh <= writable <= count.
- *  - `empty` holds exactly the numbers below fresh whose state is SLAB_EMPTY, but for those that a
- *    purge has in hand; `dirty` is its subset whose memory is not known to be zero. */
+ *  - `empty` holds exactly the numbers below fresh whose state is SLAB_EMPTY, but for guards and
+ *    those that a purge has in hand; `dirty` is its subset whose memory is not known to be zero. */
 #ifndef SLM_SLAB_ZONE_H
 #define SLM_SLAB_ZONE_H
 
 #include "base/hbitmap.h"
 #include "os/lock.h"
 #include "slab/slab.h"
+
+/* With guards, some numbers are left out: their pages are never accessible, so that nothing gets
+ * from one slab to the next. Each costs the system two mappings and holds no memory. At first every
+ * other is one, and later one of a few more, for the system allows 65530 mappings. */
+enum { GUARDS_CLOSE = 1024, GUARDS_MAX = 2048, GUARDS_APART = 16, SLAB_LEFT_OUT = 2 };
 
 struct range {
     uintptr_t base; /* of slab 0 */
@@ -44,6 +49,7 @@ struct zone {
     size_t dirty;         /* empty slabs that still hold memory */
     size_t purging;       /* empty slabs that a purge has in hand */
     size_t held_peak;     /* most slabs ever that were used, dirty or in a purge's hands */
+    size_t guards;        /* slabs left out */
     size_t growth;        /* how much it has grown since zone_take_growth */
     uint64_t next_purge_ms;
     uint64_t purges; /* system calls that gave memory back */
@@ -123,6 +129,14 @@ size_t zone_take_growth(enum zone_kind kind);
 /* Gives back some `bytes` of empty slabs' memory, however young, of what is more than a zone may
  * keep for itself (KEEP_DIRTY_BYTES and KEEP_DIRTY_PART); returns the bytes. */
 size_t zone_purge_some(enum zone_kind kind, size_t bytes);
+
+/* Slabs that are used for the first time have guards between them, from now on. */
+void zone_use_guards(void);
+
+/* Left out as a guard? */
+static inline bool slab_is_guard(const struct slab *slab) {
+    return load_relaxed(&slab->is_decommitted) == SLAB_LEFT_OUT;
+}
 
 /* Under want of memory: gives up what is charged to this process for empty slabs, so that the other
  * zone or LARGE can have it; returns the bytes. */

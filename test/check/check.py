@@ -299,6 +299,13 @@ def run_guards(run):
         run.expect(options, ("guard_write", 300000), segv, None,
                    [fault + r"\d+ bytes behind the 300000 asked for of the LARGE block at 0x",
                     block])
+        run.expect(options, ("guard_before", 300000), segv, None,
+                   [fault + r"1 byte before the LARGE block at 0x[0-9a-f]+, in the guard there\n",
+                    block + r"\d+ bytes, at offset -1: live, 300000 bytes asked for by malloc"])
+        for zone in ("TINY", "SMALL"):
+            run.expect(options, ("guard_between", SIZES[zone]), segv, None,
+                       [fault + rf"in the guard behind {zone} slab \d+, \d+ bytes behind the "
+                        r"slab's end\n"])
         run.expect(options, ("guard_read_freed", 300000), segv, None,
                    [fault + "77 bytes inside a LARGE block at 0x[0-9a-f]+, freed, of which 300000 "
                     r"bytes had been asked for\n", block])
@@ -323,6 +330,8 @@ def run_guards(run):
     # Silent without explain_faults; without guards, there is nothing to fault.
     run.expect("guard=on", ("guard_write", 300000), segv, None, [])
     run.expect("guard=on", ("empty_read",), segv, None, [])
+    for size in (90, 5000):
+        run.expect("canary=on", ("guard_between", size), 0, [r"\Ano gap\n\Z"], [])
     run.expect("explain_faults=on", ("empty_read",), 0, None, [])
     run.expect("quarantine=1M", ("guard_read_freed", 300000), 0, ["-33\n"], [])
 

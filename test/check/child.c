@@ -188,6 +188,26 @@ static void guard_write(void) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     p[(bytes + 8 + page - 1) / page * page] = 'b';
 }
+static void guard_before(void) {
+    char *p = make();
+    printf("%d\n", p[-1]);
+}
+static int by_address(const void *a, const void *b) {
+    const char *const *left = a, *const *right = b;
+    return (*left > *right) - (*left < *right);
+}
+/* So many that they lie in two slabs and more: between these is more than a slab. */
+static void guard_between(void) {
+    enum { MANY = 3000, GAP = 1 << 16 };
+    static char *blocks[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i] = hidden(malloc(bytes));
+    qsort(blocks, MANY, sizeof *blocks, by_address);
+    for (size_t i = 0; i + 1 < MANY; i++)
+        if (blocks[i + 1] - blocks[i] > GAP)
+            blocks[i + 1][-GAP / 2] = 'b';
+    puts("no gap");
+}
 static void guard_read_freed(void) {
     char *p = make();
     free(p);
@@ -446,6 +466,7 @@ static const struct {
     SCENE(right),             SCENE(contents),                SCENE(usable),
     SCENE(reuse),             SCENE(order),                   SCENE(threads),
     SCENE(guard_write),       SCENE(guard_read_freed),        SCENE(guard_many),
+    SCENE(guard_before),      SCENE(guard_between),
     SCENE(empty_read),        SCENE(empty_twice),             SCENE(empty_mismatch),
     SCENE(empty_interior),    SCENE(empty_right),             SCENE(null_read),
     SCENE(history),           SCENE(leaks),                   SCENE(no_leaks),

@@ -2,6 +2,7 @@
  *          of 0 bytes. */
 #include <malloc.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "faults.h"
 
@@ -98,6 +99,28 @@ static void underflow_next(void) {
 }
 
 static void underflow_page(void) { write_before(4096); }
+
+/* Where what the program has mapped itself may lie: the nearest that is below counts. */
+static void underflow_mapping(void) {
+    enum { MAPPINGS = 64, MAPPED = 65536 };
+    char *lowest = NULL, *nearest = NULL;
+    if (zone != LARGE)
+        not_here();
+    char *block = take();
+    for (int i = 0; i < MAPPINGS; i++) {
+        char *mapping = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                             -1, 0);
+        memset(mapping, OTHERS_FILL, MAPPED);
+        lowest = mapping;
+        if (mapping < block && (nearest == NULL || mapping > nearest))
+            nearest = mapping;
+    }
+    nearest = nearest != NULL ? nearest : lowest;
+    memset(hidden(block - 64), STRAY, 64);
+    saw_unless(is_all(nearest, OTHERS_FILL, MAPPED), "a mapping's data is damaged");
+    give(block);
+    go_on();
+}
 
 /* What allocators with headers keep before a block: a size that is larger than it is. */
 static void forged_size(void) {
@@ -199,6 +222,7 @@ const struct scene spill_scenes[] = {
     {"underflow_16", underflow_16},
     {"underflow_next", underflow_next},
     {"underflow_page", underflow_page},
+    {"underflow_mapping", underflow_mapping},
     {"forged_size", forged_size},
     {"wipe_page_start", wipe_page_start},
     {"wipe_slab_start", wipe_slab_start},

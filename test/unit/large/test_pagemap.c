@@ -97,9 +97,9 @@ Test(pagemap, without_memory_nothing_can_be_prepared_but_with_nodes_set_aside, .
     uintptr_t other = (uintptr_t)5 << 42;
     os_inject(OS_MAP, 0, UINT32_MAX / 4);
     EXPECT(!pagemap_prepare(one, other));
-    EXPECT(!pagemap_reserve_nodes(&nodes));
+    EXPECT(!pagemap_reserve_nodes(&nodes, 2));
     os_inject(0, 0, 0);
-    EXPECT(pagemap_reserve_nodes(&nodes));
+    EXPECT(pagemap_reserve_nodes(&nodes, 2));
     /* Whatever is left of a chunk is used up. */
     os_inject(OS_MAP, 0, UINT32_MAX / 4);
     for (uintptr_t i = 100; i < 4000; i++)

@@ -7,6 +7,7 @@
 
 #include "core/options.h"
 #include "slab/range.h"
+#include "slab/verify.h"
 #include "slab/zone.h"
 
 enum { TINY_CLASS = 4, SMALL_CLASS = TINY_CLASSES + 2, ME = 64 };
@@ -171,6 +172,59 @@ Test(zone, a_purge_that_fails_leaves_the_slabs_dirty_and_usable, .init = set_up)
     EXPECT_EQ(zone_purge(ZONE_SMALL, UINT64_MAX), slab_bytes_of(slab));
     EXPECT_EQ(zones[ZONE_SMALL].dirty, 0);
     EXPECT(zone_acquire(SMALL_CLASS, ME) == slab);
+}
+
+/* Slabs from before have none between them; a refused one becomes a slab. */
+Test(zone, with_guards_no_two_slabs_touch, .init = set_up) {
+    struct slab *last[ZONE_COUNT];
+    for (unsigned i = 0; i < 2; i++) {
+        last[ZONE_TINY] = zone_acquire(TINY_CLASS, ME);
+        last[ZONE_SMALL] = zone_acquire(SMALL_CLASS, ME);
+    }
+    zone_use_guards();
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        unsigned cls = kind == ZONE_TINY ? TINY_CLASS : SMALL_CLASS;
+        struct violation violation;
+        size_t shelved = 0;
+        struct slab *before = last[kind];
+        EXPECT_EQ(before->number, 1);
+        for (unsigned i = 0; i < 300; i++) {
+            if (i == 200)
+                os_inject(OS_UNMAP, 0, 1);
+            struct slab *slab = zone_acquire(cls, ME);
+            EXPECT_AT(slab->number == before->number + (i == 200 ? 1 : 2), i);
+            uintptr_t between = zone_slab_memory(slab) - 1;
+            struct slab *found = zone_find(between);
+            size_t slot;
+            *(char *)(zone_slab_memory(slab) + slab_bytes_of(slab) - 1) = 1;
+            EXPECT_AT(slab_is_guard(found) == (i != 200), i);
+            EXPECT_AT(i == 200 || slab_examine(found, between, &slot) == FAULT_EMPTY_SLAB, i);
+            EXPECT_AT(i == 200 || resident_pages(found) == 0, i);
+            before = slab;
+        }
+        EXPECT_EQ(zones[kind].guards, 299);
+        EXPECT_EQ(zones[kind].used, 302);
+        before->fresh_from = 1;
+        release(before);
+        zone_recover_purged();
+        EXPECT_EQ(zones[kind].dirty, 1);
+        EXPECT_EQ(zone_purge((enum zone_kind)kind, UINT64_MAX), slab_bytes_of(before));
+        EXPECT(zone_acquire(cls, ME) == before);
+        bool whole = zone_verify((enum zone_kind)kind, &shelved, &violation);
+        EXPECT(whole);
+    }
+}
+
+/* There are never more than GUARDS_MAX. */
+Test(zone, guards_are_bounded, .init = set_up) {
+    zone_use_guards();
+    struct slab *slab = NULL;
+    while (zones[ZONE_TINY].guards < GUARDS_MAX)
+        slab = zone_acquire(TINY_CLASS, ME);
+    unsigned apart = GUARDS_CLOSE * 2 + (GUARDS_MAX - GUARDS_CLOSE) * GUARDS_APART;
+    EXPECT(slab->number >= apart - GUARDS_APART && slab->number <= apart + GUARDS_APART);
+    for (uint32_t i = 1; i < 3 * GUARDS_APART; i++)
+        EXPECT_EQ(zone_acquire(TINY_CLASS, ME)->number, slab->number + i);
 }
 
 /* As in a child forked while another thread was in the system call of a purge. */
