@@ -374,6 +374,7 @@ enum slm_error_kind {
     SLM_ERROR_WRITE_AFTER_FREE, /* bytes of a freed block were written */
     SLM_ERROR_MISMATCHED_FREE,  /* new undone by free, malloc by delete, ... */
     SLM_ERROR_WRONG_SIZE,       /* a free told another size than was asked for */
+    SLM_ERROR_WRONG_ALIGNMENT,  /* the same of the alignment, or of whether there was one */
 };
 
 /* A fault of the program. More kinds may be added. */

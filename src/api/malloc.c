@@ -71,7 +71,7 @@ void *slm_malloc(size_t size) {
     return pointer;
 }
 
-NOINLINE void malloc_free_slow(void *pointer, enum call call, size_t told) {
+NOINLINE void malloc_free_slow(void *pointer, enum call call, struct told told) {
     enum fault fault = heap_free_by(call, pointer, told);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
@@ -79,7 +79,7 @@ NOINLINE void malloc_free_slow(void *pointer, enum call call, size_t told) {
 }
 
 static NOINLINE void free_slow(void *pointer) {
-    malloc_free_slow(pointer, CALL_FREE, SIZE_NOT_TOLD);
+    malloc_free_slow(pointer, CALL_FREE, NOTHING_TOLD);
 }
 
 static NOINLINE void free_above_tiny(void *pointer) {
@@ -95,13 +95,12 @@ void slm_free(void *pointer) {
 /* The size is a hint that programs get wrong (field case D12); nothing but checks depends on it. */
 void slm_free_sized(void *pointer, size_t size) {
     if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
-        malloc_free_slow(pointer, CALL_FREE_SIZED, size);
+        malloc_free_slow(pointer, CALL_FREE_SIZED, TOLD_SIZE(size));
 }
 
 void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
-    (void)alignment;
     if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
-        malloc_free_slow(pointer, CALL_FREE_ALIGNED_SIZED, size);
+        malloc_free_slow(pointer, CALL_FREE_ALIGNED_SIZED, (struct told){size, alignment});
 }
 
 /* --- calloc, realloc -------------------------------------------------------------------------- */
@@ -141,7 +140,7 @@ static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
         return realloc_slow(pointer, size);
     memcpy(copy, pointer, old_size < size ? old_size : size);
     if (UNLIKELY(!hot_free_tiny(pointer)) && UNLIKELY(!hot_free_small(pointer)))
-        malloc_free_slow(pointer, CALL_REALLOC, SIZE_NOT_TOLD);
+        malloc_free_slow(pointer, CALL_REALLOC, NOTHING_TOLD);
     return copy;
 }
 
@@ -150,7 +149,7 @@ void *slm_realloc(void *pointer, size_t size) {
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
         if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
-            malloc_free_slow(pointer, CALL_FREE_BY_REALLOC, SIZE_NOT_TOLD);
+            malloc_free_slow(pointer, CALL_FREE_BY_REALLOC, NOTHING_TOLD);
         return NULL;
     }
     size_t old_size = hot_usable(pointer);

@@ -5,7 +5,7 @@
  *
  * An object of its own: in the static library C programs must not pull it in, for it needs the C++
  * runtime. Sizes and alignments that a delete is told are hints that programs get wrong (field case
- * D12): nothing depends on them, but the option check_kinds has wrong sizes told. */
+ * D12): nothing depends on them, but the option check_kinds has wrong ones told. */
 #include "api/malloc.h"
 #include "api/operators.h"
 #include "base/attr.h"
@@ -42,57 +42,52 @@ NEW(_Znam, operator_new_array_slow)
 NEW_NOTHROW(_ZnwmRKSt9nothrow_t, operator_new_nothrow_slow)
 NEW_NOTHROW(_ZnamRKSt9nothrow_t, operator_new_array_nothrow_slow)
 
-/* `told` is the size or, of functions that are told none, a constant. */
-static inline void delete_by(enum call call, void *pointer, size_t told) {
+/* What is told is constant but for the arguments that a function takes. */
+static inline void delete_by(enum call call, void *pointer, struct told told) {
     if (UNLIKELY(!hot_free_small(pointer)))
         malloc_free_slow(pointer, call, told);
 }
 
-static NOINLINE void delete_above_tiny(void *pointer) {
-    delete_by(CALL_DELETE, pointer, SIZE_NOT_TOLD);
-}
-static NOINLINE void delete_array_above_tiny(void *pointer) {
-    delete_by(CALL_DELETE_ARRAY, pointer, SIZE_NOT_TOLD);
-}
-static NOINLINE void delete_sized_above_tiny(void *pointer, size_t size) {
-    delete_by(CALL_DELETE, pointer, size);
-}
-static NOINLINE void delete_array_sized_above_tiny(void *pointer, size_t size) {
-    delete_by(CALL_DELETE_ARRAY, pointer, size);
-}
+#define DELETE(name, call)                                                                        \
+    static NOINLINE void name##_above_tiny(void *pointer) {                                       \
+        delete_by(call, pointer, NOTHING_TOLD);                                                   \
+    }                                                                                             \
+    SLM_EXPORT void name(void *pointer);                                                          \
+    void name(void *pointer) {                                                                    \
+        if (UNLIKELY(!hot_free_tiny(pointer)))                                                    \
+            name##_above_tiny(pointer);                                                           \
+    }
+#define DELETE_TOLD(name, call, bytes, alignment)                                                 \
+    static NOINLINE void name##_above_tiny(void *pointer, size_t first) {                         \
+        delete_by(call, pointer, (struct told){bytes, alignment});                                \
+    }                                                                                             \
+    SLM_EXPORT void name(void *pointer, size_t first);                                            \
+    void name(void *pointer, size_t first) {                                                      \
+        if (UNLIKELY(!hot_free_tiny(pointer)))                                                    \
+            name##_above_tiny(pointer, first);                                                    \
+    }
+#define DELETE_TOLD_BOTH(name, call)                                                              \
+    static NOINLINE void name##_above_tiny(void *pointer, size_t size, size_t alignment) {        \
+        delete_by(call, pointer, (struct told){size, alignment});                                 \
+    }                                                                                             \
+    SLM_EXPORT void name(void *pointer, size_t size, size_t alignment);                           \
+    void name(void *pointer, size_t size, size_t alignment) {                                     \
+        if (UNLIKELY(!hot_free_tiny(pointer)))                                                    \
+            name##_above_tiny(pointer, size, alignment);                                          \
+    }
 
-SLM_EXPORT void _ZdlPv(void *pointer);
-SLM_EXPORT void _ZdaPv(void *pointer);
-SLM_EXPORT void _ZdlPvm(void *pointer, size_t size);
-SLM_EXPORT void _ZdaPvm(void *pointer, size_t size);
-
-void _ZdlPv(void *pointer) {
-    if (UNLIKELY(!hot_free_tiny(pointer)))
-        delete_above_tiny(pointer);
-}
-
-void _ZdaPv(void *pointer) {
-    if (UNLIKELY(!hot_free_tiny(pointer)))
-        delete_array_above_tiny(pointer);
-}
-
-void _ZdlPvm(void *pointer, size_t size) {
-    if (UNLIKELY(!hot_free_tiny(pointer)))
-        delete_sized_above_tiny(pointer, size);
-}
-
-void _ZdaPvm(void *pointer, size_t size) {
-    if (UNLIKELY(!hot_free_tiny(pointer)))
-        delete_array_sized_above_tiny(pointer, size);
-}
+DELETE(_ZdlPv, CALL_DELETE)
+DELETE(_ZdaPv, CALL_DELETE_ARRAY)
+DELETE_TOLD(_ZdlPvm, CALL_DELETE, first, 0)
+DELETE_TOLD(_ZdaPvm, CALL_DELETE_ARRAY, first, 0)
+DELETE_TOLD(_ZdlPvSt11align_val_t, CALL_DELETE, SIZE_NOT_TOLD, first)
+DELETE_TOLD(_ZdaPvSt11align_val_t, CALL_DELETE_ARRAY, SIZE_NOT_TOLD, first)
+DELETE_TOLD_BOTH(_ZdlPvmSt11align_val_t, CALL_DELETE)
+DELETE_TOLD_BOTH(_ZdaPvmSt11align_val_t, CALL_DELETE_ARRAY)
 
 #define ALSO(name, target) SLM_EXPORT extern __typeof__(target) name SLM_ALIAS(target)
 
-ALSO(_ZdlPvSt11align_val_t, _ZdlPv);
-ALSO(_ZdaPvSt11align_val_t, _ZdaPv);
-ALSO(_ZdlPvmSt11align_val_t, _ZdlPvm);
-ALSO(_ZdaPvmSt11align_val_t, _ZdaPvm);
 ALSO(_ZdlPvRKSt9nothrow_t, _ZdlPv);
 ALSO(_ZdaPvRKSt9nothrow_t, _ZdaPv);
-ALSO(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPv);
-ALSO(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPv);
+ALSO(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPvSt11align_val_t);
+ALSO(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPvSt11align_val_t);

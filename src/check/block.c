@@ -15,10 +15,11 @@ HOT_INLINE void leave(void) { lock_release_often(check_lock(), RANK_CHECK); }
 
 static struct check_finding describe(enum fault fault, enum call call, uintptr_t start,
                                      const struct record *record, const struct damage *damage,
-                                     size_t told) {
+                                     struct told told) {
     struct check_finding finding = {
         .fault = fault, .call = call, .made_by = (enum call)record->call,
         .thread = os_thread_number(), .start = start, .bytes = record->bytes, .told = told,
+        .alignment = record->alignment > 0 ? (size_t)1 << (record->alignment - 1) : 0,
     };
     if (damage != NULL) {
         finding.offset = damage->offset;
@@ -29,14 +30,15 @@ static struct check_finding describe(enum fault fault, enum call call, uintptr_t
 }
 
 static COLD void find(enum fault fault, enum call call, uintptr_t start,
-                      const struct record *record, const struct damage *damage, size_t told) {
+                      const struct record *record, const struct damage *damage,
+                      struct told told) {
     struct check_finding finding = describe(fault, call, start, record, damage, told);
     check_note(&finding);
 }
 
 /* --- birth ------------------------------------------------------------------------------------ */
 
-void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
+void check_born(void *pointer, size_t bytes, size_t alignment, enum call call, bool is_zero) {
     uintptr_t start = (uintptr_t)pointer;
     struct moment moment;
     struct damage damage;
@@ -52,7 +54,7 @@ void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
     leave();
     if ((before.flags & RECORD_FILLED) &&
         !fill_verify(start, place.room, check_policy.freed_byte, &damage)) {
-        find(FAULT_WRITE_AFTER_FREE, call, start, &before, &damage, 0);
+        find(FAULT_WRITE_AFTER_FREE, call, start, &before, &damage, NOTHING_TOLD);
         is_zero = false;
     }
     if (call == CALL_CALLOC) {
@@ -65,7 +67,8 @@ void check_born(void *pointer, size_t bytes, enum call call, bool is_zero) {
         return;
     if (check_policy.canary)
         canary_write(start, bytes, place.room);
-    record_store(place.record, (struct record){bytes, call, RECORD_LIVE});
+    record_store(place.record, (struct record){bytes, call, record_alignment(alignment),
+                                               RECORD_LIVE});
 }
 
 /* --- verification when it is given back ------------------------------------------------------- */
@@ -74,16 +77,28 @@ static void verify_canary(uintptr_t start, const struct record *record, size_t r
                           enum call call) {
     struct damage damage;
     if (check_policy.canary && !canary_verify(start, record->bytes, room, &damage))
-        find(FAULT_OVERFLOW, call, start, record, &damage, 0);
+        find(FAULT_OVERFLOW, call, start, record, &damage, NOTHING_TOLD);
 }
 
-static void verify_kind(uintptr_t start, const struct record *record, enum call call, size_t told) {
+/* A delete that takes no alignment says that none was asked for; a free says nothing.
+ * Source: C++20 [new.delete], C23 7.24.3.3 and 7.24.3.5. */
+static bool is_aligned_as_told(const struct record *record, enum call call, struct told told) {
+    if (told.alignment == 0 && call_facts[call].family == FAMILY_MALLOC)
+        return true;
+    return (told.alignment & (told.alignment - 1)) == 0 &&
+           record_alignment(told.alignment) == record->alignment;
+}
+
+static void verify_kind(uintptr_t start, const struct record *record, enum call call,
+                        struct told told) {
     if (!check_policy.kinds)
         return;
     if (call_facts[record->call].family != call_facts[call].family)
-        find(FAULT_MISMATCH, call, start, record, NULL, 0);
-    else if (told != SIZE_NOT_TOLD && told != record->bytes)
+        find(FAULT_MISMATCH, call, start, record, NULL, told);
+    else if (told.bytes != SIZE_NOT_TOLD && told.bytes != record->bytes)
         find(FAULT_WRONG_SIZE, call, start, record, NULL, told);
+    else if (!is_aligned_as_told(record, call, told))
+        find(FAULT_WRONG_ALIGNMENT, call, start, record, NULL, told);
 }
 
 /* --- death ------------------------------------------------------------------------------------ */
@@ -127,7 +142,8 @@ static enum check_outcome put_away(uintptr_t start, const struct place *place) {
     return CHECK_GIVE;
 }
 
-enum fault check_release(void *pointer, enum call call, size_t told, enum check_outcome *outcome) {
+enum fault check_release(void *pointer, enum call call, struct told told,
+                         enum check_outcome *outcome) {
     uintptr_t start = (uintptr_t)pointer;
     struct moment moment;
     struct place place;
@@ -181,7 +197,7 @@ void *check_evict(enum call call, bool all) {
         return NULL;
     if ((record.flags & RECORD_FILLED) &&
         !fill_verify(start, place.room, check_policy.freed_byte, &damage)) {
-        find(FAULT_WRITE_AFTER_FREE, call, start, &record, &damage, 0);
+        find(FAULT_WRITE_AFTER_FREE, call, start, &record, &damage, NOTHING_TOLD);
         /* Told once: it is not to be found again when the slot is used. */
         memset((void *)(start + damage.offset), check_policy.freed_byte, damage.count);
     }
@@ -220,7 +236,7 @@ bool check_claim(void *pointer, enum call call, size_t *bytes, enum fault *fault
         return false;
     *bytes = record.bytes;
     verify_canary(start, &record, place.room, call);
-    verify_kind(start, &record, call, SIZE_NOT_TOLD);
+    verify_kind(start, &record, call, NOTHING_TOLD);
     return true;
 }
 
@@ -239,8 +255,12 @@ void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call
         return;
     if (check_policy.canary)
         canary_write(start, bytes, place.room);
-    enum call made_by = call != CALL_NONE ? call : (enum call)place.record->call;
-    record_store(place.record, (struct record){bytes, made_by, RECORD_LIVE});
+    struct record record = {bytes, call, 0, RECORD_LIVE};
+    if (call == CALL_NONE) {
+        record.call = place.record->call;
+        record.alignment = place.record->alignment;
+    }
+    record_store(place.record, record);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
@@ -248,7 +268,7 @@ void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call
 static void note_first(struct check_finding *first, enum fault fault, uintptr_t start,
                        const struct record *record, const struct damage *damage) {
     if (first->fault == FAULT_NONE)
-        *first = describe(fault, CALL_CHECK_HEAP, start, record, damage, 0);
+        *first = describe(fault, CALL_CHECK_HEAP, start, record, damage, NOTHING_TOLD);
 }
 
 static void visit_live(uintptr_t start, const struct place *place, void *context) {

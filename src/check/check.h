@@ -13,7 +13,7 @@
  * checks, which serves such threads from the shared cache.
  *
  *   malloc:  heap -> slot -> check_born: was it written to while free? | fill, canary | record LIVE
- *   free:    check_release: record DEAD | canary | kind and size told | fill -> quarantine
+ *   free:    check_release: record DEAD | canary | kind and what is told | fill -> quarantine
  *            check_evict: what leaves the quarantine: written to meanwhile? -> heap
  *
  *   slab         --> struct table: one record, and some events, for each slot
@@ -80,24 +80,26 @@ struct check_finding {
     size_t bytes;        /* asked for it */
     size_t offset;       /* of the first wrong byte */
     size_t count;        /* of wrong bytes up to the last */
-    size_t told;         /* FAULT_WRONG_SIZE */
+    size_t alignment;    /* asked for it, or 0 */
+    struct told told;    /* FAULT_WRONG_SIZE, FAULT_WRONG_ALIGNMENT */
     unsigned char byte;  /* that was found there */
 };
 
 /* --- block.c: the life of a block ------------------------------------------------------------- */
 
 /* The heap has given out a block for `bytes` + tail_bytes: it gets its record, its fill and its
- * canary. `is_zero`: it reads as zero. */
-void check_born(void *pointer, size_t bytes, enum call call, bool is_zero);
+ * canary. `alignment` was asked for, unless it is 0. `is_zero`: it reads as zero. */
+void check_born(void *pointer, size_t bytes, size_t alignment, enum call call, bool is_zero);
 
 enum check_outcome {
     CHECK_GIVE, /* it is the heap's to free now */
     CHECK_KEEP, /* it is in quarantine: look what had to leave it */
 };
 
-/* The program gives a block back; `told` is the size it says, or SIZE_NOT_TOLD. A fault of the
- * pointer is returned, and nothing done; what is wrong with the block is noted as a finding. */
-enum fault check_release(void *pointer, enum call call, size_t told, enum check_outcome *outcome);
+/* The program gives a block back. A fault of the pointer is returned, and nothing done; what is
+ * wrong with the block is noted as a finding. */
+enum fault check_release(void *pointer, enum call call, struct told told,
+                         enum check_outcome *outcome);
 
 /* Takes a block out of the quarantine, if that is over its limit or if `all`; NULL: none. It is the
  * heap's to free. */
@@ -128,7 +130,7 @@ void *check_take_empty(enum call call);
 bool check_is_empty(uintptr_t address, enum call *call, enum fault *fault);
 
 /* Of an address among them. */
-enum fault check_give_empty(void *pointer, enum call call, size_t told);
+enum fault check_give_empty(void *pointer, enum call call, struct told told);
 
 /* --- findings.c ------------------------------------------------------------------------------- */
 

@@ -66,20 +66,20 @@ bool check_is_empty(uintptr_t address, enum call *call, enum fault *fault) {
     return true;
 }
 
-static void judge(uintptr_t start, enum call made_by, enum call call, size_t told) {
+static void judge(uintptr_t start, enum call made_by, enum call call, struct told told) {
     struct check_finding finding = {.call = call, .made_by = made_by, .thread = os_thread_number(),
                                     .start = start, .told = told};
     if (!check_policy.kinds)
         return;
     if (call_facts[made_by].family != call_facts[call].family)
         finding.fault = FAULT_MISMATCH;
-    else if (told != SIZE_NOT_TOLD && told != 0)
+    else if (told.bytes != SIZE_NOT_TOLD && told.bytes != 0)
         finding.fault = FAULT_WRONG_SIZE;
     if (finding.fault != FAULT_NONE)
         check_note(&finding);
 }
 
-enum fault check_give_empty(void *pointer, enum call call, size_t told) {
+enum fault check_give_empty(void *pointer, enum call call, struct told told) {
     enum call made_by;
     lock_acquire(check_lock(), RANK_CHECK);
     enum fault fault = examine((uintptr_t)pointer, &made_by);

@@ -32,13 +32,22 @@ enum record_flags {
 };
 
 struct record {
-    uint64_t bytes : 48; /* asked for */
-    uint64_t call : 8;   /* enum call, that allocated it */
-    uint64_t flags : 8;
+    uint64_t bytes : 47;    /* asked for */
+    uint64_t call : 5;      /* enum call, that allocated it */
+    uint64_t alignment : 5; /* asked for: its logarithm + 1, at most ALIGNMENT_MOST; 0: none was */
+    uint64_t flags : 7;
 };
 
+enum { ALIGNMENT_MOST = 31 };
+
 _Static_assert(sizeof(struct record) == 8, "one for every slot");
+_Static_assert((int)CALL_COUNT <= 32 && RECORD_HELD < 128, "calls and flags fit");
 _Static_assert(sizeof(struct event) == 16, "and some of these");
+
+static inline unsigned record_alignment(size_t alignment) {
+    unsigned known = alignment != 0 ? bit_highest(alignment) + 1 : 0;
+    return known < ALIGNMENT_MOST ? known : ALIGNMENT_MOST;
+}
 
 /* As one store: who sees the record live sees what was written before. */
 static inline void record_store(struct record *record, struct record value) {

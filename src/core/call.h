@@ -45,7 +45,15 @@ struct call_facts {
 
 extern const struct call_facts call_facts[CALL_COUNT];
 
-/* The size that a program did not tell a function that takes none. */
+/* What a program tells of a block that it gives back: nothing of what the function takes no
+ * argument for. */
+struct told {
+    size_t bytes;     /* SIZE_NOT_TOLD: nothing */
+    size_t alignment; /* 0: nothing */
+};
+
 #define SIZE_NOT_TOLD SIZE_MAX
+#define NOTHING_TOLD ((struct told){SIZE_NOT_TOLD, 0})
+#define TOLD_SIZE(bytes) ((struct told){(bytes), 0})
 
 #endif

@@ -18,6 +18,7 @@ enum fault {
     FAULT_WRITE_AFTER_FREE, /* written to after it was freed */
     FAULT_MISMATCH,         /* given back by a function of another family than it was made by */
     FAULT_WRONG_SIZE,       /* given back with another size than was asked for */
+    FAULT_WRONG_ALIGNMENT,  /* the same of its alignment, or of whether there was one */
 };
 
 #endif

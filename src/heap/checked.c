@@ -75,7 +75,7 @@ static void *make(size_t bytes, size_t alignment, enum call call) {
         return NULL;
     if (check_policy.guard && raw_bytes > SMALL_MAX_BYTES)
         pointer = large_guard(pointer, front);
-    check_born(pointer, bytes, call, is_zero);
+    check_born(pointer, bytes, call == CALL_ALIGNED_ALLOC ? alignment : 0, call, is_zero);
     return pointer;
 }
 
@@ -86,7 +86,7 @@ void *checked_malloc(size_t bytes, size_t alignment, enum call call) {
     return pointer;
 }
 
-enum fault checked_free(void *pointer, enum call call, size_t told) {
+enum fault checked_free(void *pointer, enum call call, struct told told) {
     enum check_outcome outcome;
     enum call made_by;
     enum fault fault;
@@ -169,6 +169,6 @@ void *checked_realloc(void *pointer, size_t bytes, enum fault *fault) {
     if (copy == NULL)
         return resized;
     memcpy(copy, pointer, old_bytes < bytes ? old_bytes : bytes);
-    *fault = checked_free(pointer, CALL_REALLOC, SIZE_NOT_TOLD);
+    *fault = checked_free(pointer, CALL_REALLOC, NOTHING_TOLD);
     return copy;
 }

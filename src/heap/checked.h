@@ -6,9 +6,9 @@
 
 #include "check/check.h"
 
-/* As heap.h's, with the call that the program made, and the size it told. */
+/* As heap.h's, with the call that the program made, and what it told. */
 void *checked_malloc(size_t bytes, size_t alignment, enum call call);
-enum fault checked_free(void *pointer, enum call call, size_t told);
+enum fault checked_free(void *pointer, enum call call, struct told told);
 size_t checked_usable(const void *pointer, enum fault *fault);
 void *checked_realloc(void *pointer, size_t bytes, enum fault *fault);
 

@@ -210,9 +210,9 @@ enum fault heap_raw_free(void *pointer) {
     return fault;
 }
 
-enum fault heap_free(void *pointer) { return heap_free_by(CALL_FREE, pointer, SIZE_NOT_TOLD); }
+enum fault heap_free(void *pointer) { return heap_free_by(CALL_FREE, pointer, NOTHING_TOLD); }
 
-enum fault heap_free_by(enum call call, void *pointer, size_t told) {
+enum fault heap_free_by(enum call call, void *pointer, struct told told) {
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_free(pointer, call, told);
     return heap_raw_free(pointer);

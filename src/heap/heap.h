@@ -28,9 +28,8 @@ void *heap_calloc(size_t bytes);
  * done nothing. */
 enum fault heap_free(void *pointer);
 
-/* The same; `call` is what the program called, and `told` the size it told, or SIZE_NOT_TOLD. Only
- * checks look at them. */
-enum fault heap_free_by(enum call call, void *pointer, size_t told);
+/* The same; `call` is what the program called. Only checks look at that, and at `told`. */
+enum fault heap_free_by(enum call call, void *pointer, struct told told);
 
 /* Bytes that a live block may use; 0 and the fault if there is no such block. */
 size_t heap_usable(const void *pointer, enum fault *fault);

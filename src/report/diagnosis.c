@@ -147,6 +147,8 @@ static enum slm_error_kind kind_of(enum call call, enum fault fault) {
         return SLM_ERROR_MISMATCHED_FREE;
     case FAULT_WRONG_SIZE:
         return SLM_ERROR_WRONG_SIZE;
+    case FAULT_WRONG_ALIGNMENT:
+        return SLM_ERROR_WRONG_ALIGNMENT;
     default:
         return SLM_ERROR_INVALID_POINTER;
     }
@@ -246,9 +248,22 @@ static void explain_finding(struct text *text, const struct check_finding *f) {
                     made_by);
         put_place(text, f->start);
         break;
+    case FAULT_WRONG_ALIGNMENT:
+        text_format(text, "slabmalloc: wrong alignment: %s(%p", call, start);
+        if (f->told.alignment != 0)
+            text_format(text, ", alignment %zu", f->told.alignment);
+        text_format(text, "): ");
+        if (f->alignment != 0)
+            text_format(text, "%zu", f->alignment);
+        else
+            text_format(text, "none");
+        text_format(text, " was asked for, by %s: ", made_by);
+        put_place(text, f->start);
+        break;
     default:
         text_format(text, "slabmalloc: wrong size: %s(%p, %zu): %zu byte%s %s asked for, by %s: ",
-                    call, start, f->told, f->bytes, plural(f->bytes), were(f->bytes), made_by);
+                    call, start, f->told.bytes, f->bytes, plural(f->bytes), were(f->bytes),
+                    made_by);
         put_place(text, f->start);
         break;
     }

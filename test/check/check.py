@@ -67,6 +67,13 @@ def wrong_size(by, told, made_by):
         rf"were asked for, by {re.escape(made_by)}: {place(zone)}\n"])
 
 
+def wrong_alignment(by, told, asked, made_by):
+    told = f", alignment {told}" if told else ""
+    return (lambda size, zone: [
+        rf"\Aslabmalloc: wrong alignment: {re.escape(by)}\(0x[0-9a-f]+{told}\): {asked} was asked "
+        rf"for, by {re.escape(made_by)}: {place(zone)}\n"])
+
+
 def at(n):
     return lambda size: size + n
 
@@ -99,6 +106,20 @@ FAULTS = {
     "delete_array_wrong_size": (["check_kinds=on"],
                                 wrong_size("operator delete[]", at(8), "operator new[]")),
     "free_wrong_size": (["check_kinds=on"], wrong_size("free_sized", at(1), "malloc")),
+    "align_other": (["check_kinds=on"],
+                    wrong_alignment("operator delete", 128, 64, "operator new")),
+    "align_none_told": (["check_kinds=on"],
+                        wrong_alignment("operator delete", 0, 64, "operator new")),
+    "align_none_asked": (["check_kinds=on"],
+                         wrong_alignment("operator delete", 32, "none", "operator new")),
+    "align_array": (["check_kinds=on"],
+                    wrong_alignment("operator delete[]", 4096, 8, "operator new[]")),
+    "align_free": (["check_kinds=on"],
+                   wrong_alignment("free_aligned_sized", 32, 256, "aligned_alloc")),
+    "align_free_malloc": (["check_kinds=on"],
+                          wrong_alignment("free_aligned_sized", 16, "none", "malloc")),
+    "align_no_power": (["check_kinds=on"],
+                       wrong_alignment("free_aligned_sized", 48, 32, "aligned_alloc")),
 }
 # Of these, what nothing finds without its option. (Double frees are found anyway, if no slot was
 # used again; a write into a LARGE block that was unmapped faults.)
@@ -165,6 +186,7 @@ def run_right(run):
         for size in SIZES.values():
             run.expect(options, ("right", size), 0, [r"right\n\Z"], [])
             run.expect(options, ("usable", size), 0, [r"1\n1\n\Z"], [])
+            run.expect(options, ("align_right", size), 0, [r"right\n\Z"], [])
         run.expect(options, ("threads",), 0, [r"whole 1\n\Z"], [])
     for zone, size in SIZES.items():
         run.expect("junk=on,quarantine=1M", ("contents", size), 0,

@@ -16,7 +16,13 @@ void operator_delete(void *pointer) __asm__("_ZdlPv");
 void operator_delete_array(void *pointer) __asm__("_ZdaPv");
 void operator_delete_sized(void *pointer, size_t size) __asm__("_ZdlPvm");
 void operator_delete_array_sized(void *pointer, size_t size) __asm__("_ZdaPvm");
+void *operator_new_aligned(size_t size, size_t alignment) __asm__("_ZnwmSt11align_val_t");
+void *operator_new_array_aligned(size_t size, size_t alignment) __asm__("_ZnamSt11align_val_t");
+void operator_delete_aligned(void *pointer, size_t alignment) __asm__("_ZdlPvSt11align_val_t");
+void operator_delete_array_aligned_sized(void *pointer, size_t size,
+                                         size_t alignment) __asm__("_ZdaPvmSt11align_val_t");
 void free_sized(void *pointer, size_t size);
+void free_aligned_sized(void *pointer, size_t alignment, size_t size);
 
 static size_t bytes = 90;
 
@@ -304,6 +310,39 @@ static void delete_array_wrong_size(void) {
 }
 static void free_wrong_size(void) { free_sized(make(), bytes + 1); }
 
+/* --- the wrong alignment ---------------------------------------------------------------------- */
+
+static void align_other(void) {
+    operator_delete_aligned(operator_new_aligned(bytes, 64), 128);
+}
+static void align_none_told(void) { operator_delete(operator_new_aligned(bytes, 64)); }
+static void align_none_asked(void) { operator_delete_aligned(operator_new(bytes), 32); }
+static void align_array(void) {
+    operator_delete_array_aligned_sized(operator_new_array_aligned(bytes, 8), bytes, 4096);
+}
+static void align_free(void) {
+    free_aligned_sized(hidden(aligned_alloc(256, bytes)), 32, bytes);
+}
+static void align_free_malloc(void) { free_aligned_sized(make(), 16, bytes); }
+static void align_no_power(void) {
+    free_aligned_sized(hidden(aligned_alloc(32, bytes)), 48, bytes);
+}
+/* Whatever is told is so, or nothing is. */
+static void align_right(void) {
+    static const size_t alignments[] = {1, 8, 16, 64, 4096, 1 << 16, 1 << 21, (size_t)1 << 31};
+    for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++) {
+        size_t alignment = alignments[i];
+        free(hidden(aligned_alloc(alignment, bytes)));
+        free_aligned_sized(hidden(aligned_alloc(alignment, bytes)), alignment, bytes);
+        operator_delete_aligned(operator_new_aligned(bytes, alignment), alignment);
+        operator_delete_array_aligned_sized(operator_new_array_aligned(bytes, alignment), bytes,
+                                            alignment);
+        char *p = hidden(realloc(hidden(aligned_alloc(alignment, bytes)), bytes + 8));
+        free(realloc(p, bytes / 2));
+    }
+    puts("right");
+}
+
 /* --- what is right, and says so --------------------------------------------------------------- */
 
 static void right(void) {
@@ -461,6 +500,9 @@ static const struct {
     SCENE(malloc_delete),     SCENE(new_delete_array),        SCENE(new_array_delete),
     SCENE(new_array_free),    SCENE(new_realloc),             SCENE(delete_wrong_size),
     SCENE(delete_array_wrong_size),                           SCENE(free_wrong_size),
+    SCENE(align_other),       SCENE(align_none_told),         SCENE(align_none_asked),
+    SCENE(align_array),       SCENE(align_free),              SCENE(align_free_malloc),
+    SCENE(align_no_power),    SCENE(align_right),
     SCENE(look_at_live),      SCENE(look_at_freed),           SCENE(look_beside),
     SCENE(kept_back),
     SCENE(right),             SCENE(contents),                SCENE(usable),

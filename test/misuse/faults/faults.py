@@ -148,7 +148,7 @@ def compare(directory, library, preset):
         count += 1
         bad = word != expected
         if not bad and word in ("double free", "overflow", "write after free", "mismatched free",
-                                "wrong size", "use after free"):
+                                "wrong size", "wrong alignment", "use after free"):
             bad = not names_the_block(case, done)
         if bad:
             wrong += 1
