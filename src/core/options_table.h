@@ -73,6 +73,8 @@
       "list the blocks that still live when the process exits")                                    \
     X(leak_check, LEAK_CHECK_LIVE, OPTION_LIVE, OPTION_WORDS("live|reachable"),                    \
       "which of them: all, or those that the program has no pointer to any more")                  \
+    X(leaks_max, 100, OPTION_LIVE, OPTION_COUNT_OF(0, 1000000000, "all"),                          \
+      "list so many places that they come from, those of most bytes; the others as a sum")         \
     X(leaks_exit_code, 0, OPTION_LIVE, OPTION_COUNT_OF(0, 255, NULL),                              \
       "exit with this code if there are any, unless it is 0")                                      \
     X(random, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                     \

@@ -4,10 +4,11 @@
 #include <errno.h>
 
 #include "base/fatal.h"
+#include "core/options.h"
 #include "heap/leaks.h"
 #include "report/modules.h"
 
-enum { GROUPS_SHOWN = 100, GROUP_BYTES = 2048, HEAD_BYTES = 640 };
+enum { GROUP_BYTES = 2048, HEAD_BYTES = 640 };
 
 static int write_group(const struct check_leak *leak, int fd) {
     TEXT(text, GROUP_BYTES);
@@ -55,6 +56,22 @@ static void put_lost(struct text *text, const struct check_leaks *leaks) {
                     leaks->unstopped, plural(leaks->unstopped));
 }
 
+/* With what is listed, this adds up to the total. */
+static int write_rest(const struct check_leaks *leaks, size_t shown, int fd) {
+    TEXT(text, HEAD_BYTES);
+    size_t bytes = 0;
+    size_t blocks = 0;
+    for (size_t i = shown; i < leaks->group_count; i++) {
+        bytes += leaks->groups[i].count * leaks->groups[i].bytes;
+        blocks += leaks->groups[i].count;
+    }
+    text_format(&text, "slabmalloc:   and %zu more place%s: ", leaks->group_count - shown,
+                plural(leaks->group_count - shown));
+    put_blocks(&text, bytes, blocks);
+    text_format(&text, "\n");
+    return text_write_unread(&text, fd);
+}
+
 static int write_all(const struct check_leaks *leaks, const char *when, int fd) {
     TEXT(text, HEAD_BYTES);
     if (leaks->blocks == 0)
@@ -65,15 +82,10 @@ static int write_all(const struct check_leaks *leaks, const char *when, int fd) 
     else
         put_lost(&text, leaks);
     int error = text_write_unread(&text, fd);
-    for (size_t i = 0; i < leaks->group_count && i < GROUPS_SHOWN && error == 0; i++)
+    size_t shown = option_get(OPTION_leaks_max);
+    for (size_t i = 0; i < leaks->group_count && i < shown && error == 0; i++)
         error = write_group(&leaks->groups[i], fd);
-    if (leaks->group_count > GROUPS_SHOWN && error == 0) {
-        TEXT(rest, 80);
-        text_format(&rest, "slabmalloc:   and %zu places more\n",
-                    leaks->group_count - GROUPS_SHOWN);
-        error = text_write_unread(&rest, fd);
-    }
-    return error;
+    return leaks->group_count > shown && error == 0 ? write_rest(leaks, shown, fd) : error;
 }
 
 int leaks_report(int fd, enum check_leaks_kind kind, const char *when, size_t *blocks) {

@@ -231,6 +231,27 @@ def run_leaks(run):
     run.expect("canary=on,leaks=none", ("leaks",), 0, ["done"], [])
 
 
+def run_many(run):
+    """What is not listed is told as a sum: with the list it makes the total."""
+    place = re.compile(r"slabmalloc:   (\d+) blocks? of (\d+) bytes?, allocated with malloc")
+    head = re.compile(r"slabmalloc: leaks: (\d+) bytes in (\d+) blocks still live at exit, from "
+                      r"(\d+) places ")
+    rest = re.compile(r"slabmalloc:   and (\d+) more places?: (\d+) bytes? in (\d+) blocks?\n")
+    for chosen, shown in (("", 100), (",leaks_max=7", 7), (",leaks_max=149", 149),
+                          (",leaks_max=all", 150), (",leaks_max=150", 150), (",leaks_max=0", 0)):
+        run.count += 1
+        err = run("leaks=exit" + chosen, "leaks_of_many_sizes").stderr
+        listed = [(int(n), int(n) * int(size)) for n, size in place.findall(err)]
+        places, more_bytes, more_blocks = map(int, (rest.findall(err) or [(0, 0, 0)])[0])
+        sums = (more_bytes + sum(b for _, b in listed), more_blocks + sum(n for n, _ in listed),
+                places + len(listed))
+        total = tuple(map(int, (head.findall(err) or [(0, 0, 0)])[0]))
+        if (sums != total or len(listed) != shown or total != (22500, 299, 150)
+                or len(rest.findall(err)) != (shown < 150)):
+            run.failures += 1
+            print(f"leaks_max {chosen}: {len(listed)} listed, {sums} of {total}\n{err[-300:]}")
+
+
 def run_lost(run):
     """check_lost: what has a pointer somewhere is not told, wherever that is; what has none is."""
     stack = r"(slabmalloc:     .*\n)+"
