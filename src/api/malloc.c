@@ -13,6 +13,7 @@
 #include "heap/heap.h"
 #include "os/os.h"
 #include "report/diagnosis.h"
+#include "report/summary.h"
 
 static COLD void *no_memory(void) {
     errno = ENOMEM;
@@ -26,10 +27,11 @@ static COLD void *bad_argument(void) {
 
 static inline bool is_too_large(size_t bytes) { return bytes > PTRDIFF_MAX; }
 
-/* What was found of other blocks than the call is about. */
+/* What was found of other blocks than the call is about; and statistics that are due. */
 static inline void check_late(enum call call) {
     struct slab *slab;
     size_t slot;
+    summary_if_due();
     if (LIKELY(!heap_late_fault(&slab, &slot)))
         return;
     if (slab == CHECK_HAS_FINDINGS)

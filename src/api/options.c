@@ -52,7 +52,7 @@ bool slm_option_set(const char *name, const char *value) {
     if (changed == OPTION_log_kinds || changed == OPTION_log_min || changed == OPTION_log_max ||
         changed == OPTION_log_thread)
         check_log_apply_options();
-    if (changed == OPTION_stats) {
+    if (changed == OPTION_stats || changed == OPTION_stats_interval) {
         TEXT(complaints, COMPLAINTS_BYTES);
         summary_set_up(&complaints);
         text_write(&complaints, 2);

@@ -35,6 +35,8 @@
       "print what the heap did to standard error when the process exits")                          \
     X(stats_signal, 0, OPTION_FIXED, OPTION_SIGNAL,                                                \
       "print the same whenever this signal arrives, unless the program handles it itself")         \
+    X(stats_interval, 0, OPTION_LIVE, OPTION_COUNT_OF(0, 86400, NULL),                             \
+      "print the same every so many seconds, while the program allocates and frees; 0: never")     \
     X(purge_delay, PURGE_DELAY_MS, OPTION_LIVE, OPTION_MILLISECONDS(0, 86400000, "never"),         \
       "how long the memory of empty slabs and of freed blocks above 128 KiB is kept for reuse "    \
       "before it goes back to the system; 0: it goes back at once")                                \

@@ -72,11 +72,28 @@ static void install(unsigned number, struct text *complaints) {
     text_format(complaints, is_handled ? " has a handler already\n" : " can't be handled\n");
 }
 
+static uint64_t next_ms; /* when the next table is due */
+
+static uint64_t interval_ms(void) { return option_get(OPTION_stats_interval) * 1000; }
+
+void summary_look(void) {
+    uint64_t now = os_clock_ms();
+    uint64_t next = load_relaxed(&next_ms);
+    int saved = errno;
+    if (now < next || !cas_acq_rel(&next_ms, &next, now + interval_ms()))
+        return;
+    print();
+    errno = saved;
+}
+
 void summary_set_up(struct text *complaints) {
     unsigned number = (unsigned)option_get(OPTION_stats_signal);
+    uint64_t interval = interval_ms();
     if (option_get(OPTION_stats) == STATS_EXIT || option_get(OPTION_leaks) == LEAKS_EXIT ||
-        number != 0)
+        number != 0 || interval != 0)
         keep_stderr();
+    if (interval != 0)
+        store_relaxed(&next_ms, os_clock_ms() + interval);
     if (number != 0)
         install(number, complaints);
 }

@@ -57,6 +57,32 @@ static unsigned tables(void) {
     return count;
 }
 
+static uint64_t busy_until_tables(unsigned count) {
+    uint64_t from = os_clock_ms();
+    while (tables() < count && os_clock_ms() - from < 20000) {
+        errno = 77;
+        slm_free(slm_malloc(300000));
+        EXPECT_EQ(errno, 77);
+    }
+    return os_clock_ms() - from;
+}
+
+/* By whoever makes a slow call when it is due. (The clock may be 10 ms late.) */
+Test(summary, an_interval_prints_the_table_again_and_again, .init = set_up, .timeout = 60) {
+    enum option changed;
+    heap_set_up();
+    start("stats_interval=1", "");
+    EXPECT(busy_until_tables(1) >= 900);
+    EXPECT_EQ(tables(), 1);
+    EXPECT(busy_until_tables(2) >= 900);
+    EXPECT_EQ(tables(), 2);
+    EXPECT_EQ(option_change("stats_interval", "0", &changed), 0);
+    uint64_t from = os_clock_ms();
+    while (os_clock_ms() - from < 1500)
+        slm_free(slm_malloc(300000));
+    EXPECT_EQ(tables(), 2);
+}
+
 Test(summary, a_signal_prints_the_table, .init = set_up) {
     slm_malloc(100);
     start("stats_signal=SIGUSR2", "");
