@@ -84,7 +84,6 @@ Test(large, a_guard_lies_before_a_block_and_one_behind_it, .init = quiet_os) {
 Test(large, the_guard_before_a_block_goes_with_it, .init = quiet_os) {
     uint64_t seed = 7;
     size_t bytes = 300000;
-    unsigned moved = 0;
     char *block = take_guarded(bytes, os_page_bytes);
     memset(block, 5, bytes);
     for (int i = 0; i < 100; i++) {
@@ -92,7 +91,6 @@ Test(large, the_guard_before_a_block_goes_with_it, .init = quiet_os) {
         open_again(block);
         char *resized = large_resize(block, to + os_page_bytes);
         bytes = resized == NULL ? bytes : to;
-        moved += resized != NULL && resized != block;
         block = resized == NULL ? block : resized;
         EXPECT_AT(large_guard(block, 0) == block, i);
         EXPECT_AT(SLM_TORTURE || !is_writable(block - 1), i);

@@ -187,28 +187,34 @@ Test(zone, with_guards_no_two_slabs_touch, .init = set_up) {
         struct violation violation;
         size_t shelved = 0;
         struct slab *before = last[kind];
+        size_t guards = 0;
         EXPECT_EQ(before->number, 1);
         for (unsigned i = 0; i < 300; i++) {
             if (i == 200)
                 os_inject(OS_UNMAP, 0, 1);
             struct slab *slab = zone_acquire(cls, ME);
-            EXPECT_AT(slab->number == before->number + (i == 200 ? 1 : 2), i);
+            bool guarded = slab->number == before->number + 2;
+            EXPECT_AT(guarded == (i != 200) || SLM_TORTURE, i);
+            EXPECT_AT(guarded || slab->number == before->number + 1, i);
             uintptr_t between = zone_slab_memory(slab) - 1;
             struct slab *found = zone_find(between);
             size_t slot;
             *(char *)(zone_slab_memory(slab) + slab_bytes_of(slab) - 1) = 1;
-            EXPECT_AT(slab_is_guard(found) == (i != 200), i);
-            EXPECT_AT(i == 200 || slab_examine(found, between, &slot) == FAULT_EMPTY_SLAB, i);
-            EXPECT_AT(i == 200 || resident_pages(found) == 0, i);
+            EXPECT_AT(slab_is_guard(found) == guarded, i);
+            EXPECT_AT(!guarded || slab_examine(found, between, &slot) == FAULT_EMPTY_SLAB, i);
+            EXPECT_AT(!guarded || resident_pages(found) == 0, i);
+            guards += guarded;
             before = slab;
         }
-        EXPECT_EQ(zones[kind].guards, 299);
+        EXPECT_EQ(zones[kind].guards, guards);
+        EXPECT(guards == 299 || (SLM_TORTURE && guards > 100));
         EXPECT_EQ(zones[kind].used, 302);
         before->fresh_from = 1;
         release(before);
         zone_recover_purged();
         EXPECT_EQ(zones[kind].dirty, 1);
-        EXPECT_EQ(zone_purge((enum zone_kind)kind, UINT64_MAX), slab_bytes_of(before));
+        while (zone_purge((enum zone_kind)kind, UINT64_MAX) != slab_bytes_of(before))
+            EXPECT(SLM_TORTURE);
         EXPECT(zone_acquire(cls, ME) == before);
         bool whole = zone_verify((enum zone_kind)kind, &shelved, &violation);
         EXPECT(whole);
@@ -222,7 +228,8 @@ Test(zone, guards_are_bounded, .init = set_up) {
     while (zones[ZONE_TINY].guards < GUARDS_MAX)
         slab = zone_acquire(TINY_CLASS, ME);
     unsigned apart = GUARDS_CLOSE * 2 + (GUARDS_MAX - GUARDS_CLOSE) * GUARDS_APART;
-    EXPECT(slab->number >= apart - GUARDS_APART && slab->number <= apart + GUARDS_APART);
+    EXPECT(slab->number >= apart - GUARDS_APART);
+    EXPECT(slab->number <= apart + GUARDS_APART || SLM_TORTURE);
     for (uint32_t i = 1; i < 3 * GUARDS_APART; i++)
         EXPECT_EQ(zone_acquire(TINY_CLASS, ME)->number, slab->number + i);
 }
