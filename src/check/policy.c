@@ -8,6 +8,7 @@
 #include "check/quarantine.h"
 #include "check/trace.h"
 #include "core/options.h"
+#include "os/object.h"
 #include "slab/zone.h"
 
 struct check_policy check_policy;
@@ -56,6 +57,8 @@ bool check_start(void) {
         return false;
     if (policy->guard)
         zone_use_guards();
+    if (policy->history)
+        os_object_init();
     seed();
     trace_init();
     store_release(&check_active, 1);

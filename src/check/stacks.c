@@ -6,6 +6,7 @@
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "check/origins.h"
 #include "os/metadata.h"
 
 enum { PAGE_STACKS = 1024, PAGES = 1024, TABLE_FIRST = 1024 };
@@ -89,6 +90,7 @@ uint32_t stacks_enter(const struct trace *trace) {
     *slot_of(stacks.table, stacks.size, hash, NULL) = stack;
     stacks.pages[stack->number / PAGE_STACKS][stack->number % PAGE_STACKS] = stack;
     store_release(&stacks.count, stack->number);
+    origins_note(trace);
     return stack->number;
 }
 

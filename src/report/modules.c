@@ -1,25 +1,48 @@
 /* Purpose: modules.h. From the kernel's list of mappings: dladdr takes the loader's lock. */
 #include "report/modules.h"
 
+#include <string.h>
+
+#include "check/origins.h"
 #include "os/maps.h"
 
 struct search {
     uintptr_t address;
-    struct text *text;
+    struct os_mapping found; /* without a name: none was */
 };
 
 static bool visit(const struct os_mapping *mapping, void *context) {
-    const struct search *search = context;
+    struct search *search = context;
     if (search->address - mapping->start >= mapping->end - mapping->start)
         return true;
-    if (mapping->name[0] != 0)
-        text_format(search->text, " (%s+%p)", mapping->name,
-                    (void *)(search->address - mapping->start + mapping->offset));
+    search->found = *mapping;
     return false;
 }
 
+static void put_file(struct text *text, const struct os_mapping *file, uintptr_t address) {
+    text_format(text, " (%s+%p)", file->name, (void *)(address - file->start + file->offset));
+}
+
+/* Files that lay there when a call stack was seen: whether this one is of before or after another
+ * came is not known. */
+static void put_unloaded(struct text *text, const char *present, uintptr_t address) {
+    const struct os_mapping *file;
+    for (unsigned at = 0; (file = origins_find(address, &at)) != NULL;) {
+        if (file->name[0] == 0 || strcmp(file->name, present) == 0)
+            continue;
+        text_format(text, present[0] != 0 ? " or" : "");
+        put_file(text, file, address);
+        text_format(text, ", unloaded");
+        return;
+    }
+}
+
 void modules_put(struct text *text, uintptr_t return_address) {
-    struct search search = {return_address - 1, text};
+    struct search search = {.address = return_address - 1};
     text_format(text, "%p", (void *)search.address);
-    os_maps_walk(visit, &search);
+    bool has_list = os_maps_walk(visit, &search);
+    if (search.found.name[0] != 0)
+        put_file(text, &search.found, search.address);
+    if (has_list)
+        put_unloaded(text, search.found.name, search.address);
 }

@@ -379,9 +379,28 @@ def run_guards(run):
     run.expect("quarantine=1M", ("guard_read_freed", 300000), 0, ["-33\n"], [])
 
 
-def main(child, group):
+def run_unloaded(run, library):
+    """A library that is gone when leaks are told has its name, and its offsets, all the same."""
+    name = re.escape(os.path.basename(library))
+    offsets = []
+    for way, what in (("stays", ""), ("goes", ", unloaded")):
+        done = run("leaks=exit", library, way)
+        found = re.search(rf"slabmalloc:   3 blocks of 77 bytes, allocated with malloc, called "
+                          rf"from\nslabmalloc:     0x[0-9a-f]+ \({name}\+(0x[0-9a-f]+)\){what}\n",
+                          done.stderr)
+        run.count += 1
+        offsets.append(found and found[1])
+        if done.returncode != 0 or done.stdout != way + "\n" or found is None:
+            run.failures += 1
+            print(f"{way}: {done.returncode}\n{done.stdout}{done.stderr}")
+    if offsets[0] != offsets[1]:
+        run.failures += 1
+        print(f"one call, two offsets: {offsets}")
+
+
+def main(child, group, *more):
     run = Run(child)
-    globals()[f"run_{group}"](run)
+    globals()[f"run_{group}"](run, *more)
     print(f"{group}: {run.count} runs, {run.failures} wrong")
     return 1 if run.failures or run.count == 0 else 0
 
