@@ -1,5 +1,5 @@
-# What `cmake --install` leaves: libraries, headers, a manual page, a pkg-config file, a CMake
-# package.
+# What `cmake --install` leaves: libraries, headers, the command, manual pages, a pkg-config file, a
+# CMake package.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS slabmalloc slabmalloc_static EXPORT slabmalloc-targets
@@ -7,6 +7,10 @@ install(TARGETS slabmalloc slabmalloc_static EXPORT slabmalloc-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/slabmalloc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES docs/man/slabmalloc.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
+install(FILES docs/man/slabmalloc.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(PROGRAMS tools/slabmalloc DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY tools/slabmalloc_lib DESTINATION ${CMAKE_INSTALL_DATADIR}/slabmalloc
+  FILES_MATCHING PATTERN "*.py")
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/slabmalloc)
 install(EXPORT slabmalloc-targets NAMESPACE slabmalloc:: DESTINATION ${package_dir})

@@ -53,7 +53,7 @@ static NOINLINE void *malloc_slow(size_t size) {
 COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
     if (UNLIKELY(is_too_large(size)))
         return no_memory();
-    if (UNLIKELY(!is_power_of_two(alignment)))
+    if (UNLIKELY(alignment != 0 && !is_power_of_two(alignment)))
         return bad_argument();
     void *pointer = heap_malloc_by(call, size, alignment);
     check_late(call);

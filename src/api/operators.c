@@ -15,8 +15,7 @@
 int operator_is_checked(void) { return UNLIKELY(load_relaxed(&check_active) != 0); }
 
 void *operator_checked(size_t size, size_t alignment, int is_array) {
-    return malloc_checked(size, alignment != 0 ? alignment : MIN_ALIGNMENT,
-                          is_array ? CALL_NEW_ARRAY : CALL_NEW);
+    return malloc_checked(size, alignment, is_array ? CALL_NEW_ARRAY : CALL_NEW);
 }
 
 #define NEW(name, slow)                                                                           \

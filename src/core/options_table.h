@@ -83,7 +83,7 @@
       "hand out a random free slot of a slab, not the lowest")                                     \
     X(guard, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                      \
       "guard pages before and behind each block above 128 KiB, and between slabs; freed and "      \
-      "empty blocks fault")             \
+      "empty blocks fault")                                                                        \
     X(explain_faults, 0, OPTION_FIXED, OPTION_BOOLEAN,                                             \
       "say what is where, when an access to the heap faults")                                      \
     SLM_LOG_OPTIONS(X)

@@ -56,8 +56,9 @@ static void *raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
                : heap_raw_malloc(bytes, alignment, is_zero);
 }
 
-static void *make(size_t bytes, size_t alignment, enum call call) {
+static void *make(size_t bytes, size_t asked, enum call call) {
     bool is_zero = false;
+    size_t alignment = asked > MIN_ALIGNMENT ? asked : MIN_ALIGNMENT;
     size_t raw_bytes = with_tail(bytes);
     size_t front = front_bytes(raw_bytes, alignment);
     heap_join_checks();
@@ -75,7 +76,7 @@ static void *make(size_t bytes, size_t alignment, enum call call) {
         return NULL;
     if (check_policy.guard && raw_bytes > SMALL_MAX_BYTES)
         pointer = large_guard(pointer, front);
-    check_born(pointer, bytes, call == CALL_ALIGNED_ALLOC ? alignment : 0, call, is_zero);
+    check_born(pointer, bytes, asked, call, is_zero);
     return pointer;
 }
 
@@ -161,7 +162,7 @@ void *checked_realloc(void *pointer, size_t bytes, enum fault *fault) {
     void *resized = known ? resize_known(pointer, old_bytes, bytes, false, fault) : NULL;
     if (*fault != FAULT_NONE)
         return resized;
-    void *copy = resized == NULL ? make(bytes, MIN_ALIGNMENT, CALL_REALLOC) : NULL;
+    void *copy = resized == NULL ? make(bytes, 0, CALL_REALLOC) : NULL;
     if (resized == NULL && copy == NULL && bytes <= old_bytes) /* what shrinks can always stay */
         resized = known ? resize_known(pointer, old_bytes, bytes, true, fault) : pointer;
     if (log_is_on() && *fault == FAULT_NONE)

@@ -6,7 +6,7 @@
 
 #include "check/check.h"
 
-/* As heap.h's, with the call that the program made, and what it told. */
+/* As heap.h's, with the call that the program made, and what it told. `alignment` 0: of none. */
 void *checked_malloc(size_t bytes, size_t alignment, enum call call);
 enum fault checked_free(void *pointer, enum call call, struct told told);
 size_t checked_usable(const void *pointer, enum fault *fault);

@@ -152,7 +152,7 @@ void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bo
 void *heap_malloc(size_t bytes) {
     bool is_zero;
     if (UNLIKELY(load_relaxed(&check_active)))
-        return checked_malloc(bytes, MIN_ALIGNMENT, CALL_MALLOC);
+        return checked_malloc(bytes, 0, CALL_MALLOC);
     if (bytes > SMALL_MAX_BYTES)
         return malloc_large(bytes, MIN_ALIGNMENT, &is_zero);
     return malloc_class(class_of(bytes), &is_zero);
@@ -181,7 +181,7 @@ static void clear(void *pointer, size_t bytes) {
 void *heap_calloc(size_t bytes) {
     bool is_zero = false;
     if (UNLIKELY(load_relaxed(&check_active)))
-        return checked_malloc(bytes, MIN_ALIGNMENT, CALL_CALLOC);
+        return checked_malloc(bytes, 0, CALL_CALLOC);
     void *pointer = bytes > SMALL_MAX_BYTES ? malloc_large(bytes, MIN_ALIGNMENT, &is_zero)
                                             : malloc_class(class_of(bytes), &is_zero);
     if (pointer != NULL && !is_zero)

@@ -18,7 +18,8 @@ void *heap_malloc(size_t bytes);
 /* As heap_malloc, at a multiple of `alignment`, a power of two. */
 void *heap_malloc_aligned(size_t bytes, size_t alignment);
 
-/* The same, while checks are on, for another call of the program than malloc or aligned_alloc. */
+/* The same, while checks are on, for another call of the program than malloc or aligned_alloc.
+ * `alignment` 0: none was asked for. */
 void *heap_malloc_by(enum call call, size_t bytes, size_t alignment);
 
 /* As heap_malloc, and the bytes asked for read as zero. */

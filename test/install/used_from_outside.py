@@ -106,7 +106,12 @@ class Checks:
                  if not p.is_dir()}
         package = "lib/cmake/slabmalloc/slabmalloc-"
         wanted = {f"lib/{n}" for n in ("libslabmalloc.so", soname, full, "libslabmalloc.a",
-                                       "pkgconfig/slabmalloc.pc")} | {"share/man/man3/slabmalloc.3"}
+                                       "pkgconfig/slabmalloc.pc")}
+        parts = {f"share/slabmalloc/slabmalloc_lib/{p.name}"
+                 for p in pathlib.Path(self.source, "tools", "slabmalloc_lib").glob("*.py")}
+        expect(len(parts) > 3, "the source has no parts of the command")
+        wanted |= parts | {"bin/slabmalloc", "share/man/man1/slabmalloc.1",
+                           "share/man/man3/slabmalloc.3"}
         wanted |= {package + n for n in ("config.cmake", "config-version.cmake", "targets.cmake",
                                          "targets-release.cmake")}
         expect("include/slabmalloc/slabmalloc.h" in files, "there is no header")
@@ -117,6 +122,14 @@ class Checks:
             content = text.read_text(encoding="utf-8")
             for place in (self.source, self.build):
                 expect(str(place) not in content, f"{text.name} names {place}")
+
+    def check_command(self):
+        """It finds its parts and the library beside it."""
+        command = self.prefix / "bin" / "slabmalloc"
+        shown = run(command, "run", "--preset", "memory", "--", "sh", "-c",
+                    "echo $LD_PRELOAD $SLABMALLOC_OPTIONS")
+        expect_output(shown, f"{self.prefix / 'lib' / 'libslabmalloc.so'} preset=memory")
+        expect("quarantine" in run(command, "options"), "no options")
 
     def check_cmake_c_shared(self):
         build = self.consumer("C", self.prefix)

@@ -25,6 +25,7 @@ void *operator_new_array(size_t size) __asm__("_Znam");
 void *operator_new_aligned(size_t size, size_t alignment) __asm__("_ZnwmSt11align_val_t");
 void operator_delete(void *pointer) __asm__("_ZdlPv");
 void operator_delete_array(void *pointer) __asm__("_ZdaPv");
+void operator_delete_aligned(void *pointer, size_t alignment) __asm__("_ZdlPvSt11align_val_t");
 
 enum { MARK = 77777, MANY = 12000, THREADS = 8, EACH = 2000, POPULATE_WRITE = 23 };
 
@@ -86,7 +87,7 @@ static void each_kind(void) {
     operator_delete_array(p);
     p = made("operator_new", operator_new_aligned(90, 64), 90);
     given("operator_delete", p, 90);
-    operator_delete(p);
+    operator_delete_aligned(p, 64);
     made("malloc", malloc((size_t)1 << 46), (size_t)1 << 46);
     p = made("malloc", malloc(100), 100);
     resized(p, 100, (size_t)1 << 46);
