@@ -22,6 +22,10 @@ class Allocator:
     path: str
     role: str  # "subject"; "peer": counts for the targets; "variant": is measured only
     version: str
+    preset: str = ""  # of slabmalloc's options
+
+    def environment(self):
+        return {"SLABMALLOC_PRESET": self.preset} if self.preset else {}
 
 
 class NotUsable(Exception):
@@ -91,6 +95,8 @@ def select(arguments):
             complaints.append(str(reason))
     wanted += [given(text, "peer") for text in arguments.peer]
     wanted += [given(text, "variant") for text in arguments.variant]
+    wanted += [dataclasses.replace(wanted[0], name=name, role="variant", preset=name)
+               for name in arguments.preset]
     if arguments.allocators:
         names = arguments.allocators.split(",")
         unknown = set(names) - {a.name for a in wanted}
@@ -111,4 +117,6 @@ def add_options(parser):
                         help="one more peer, which counts for the targets")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME=PATH",
                         help="one more library, measured and shown, which does not count")
+    parser.add_argument("--preset", action="append", default=[], metavar="NAME",
+                        help="slabmalloc with this preset of options, which does not count either")
     parser.add_argument("--allocators", metavar="NAME,NAME", help="only these")

@@ -56,14 +56,16 @@ class Watch:
 class Launcher:
     """A command under launch.c, in a process group of its own."""
 
-    def __init__(self, command, library, run, repeat=1, stdout=subprocess.DEVNULL):
+    def __init__(self, command, library, run, repeat=1, stdout=subprocess.DEVNULL,
+                 environment=None):
         self.reader, writer = os.pipe()
         self.errors = run / "errors"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [str(build.LAUNCH), str(writer), str(repeat), library or "-", *command],
-                env=build.clean_environment(), cwd=run, stdin=subprocess.DEVNULL, stdout=stdout,
-                stderr=errors, pass_fds=(writer,), start_new_session=True)
+                env=build.clean_environment() | (environment or {}), cwd=run,
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=errors, pass_fds=(writer,),
+                start_new_session=True)
         os.close(writer)
 
     def kill(self):
@@ -130,7 +132,8 @@ def run_case(case, allocator, size):
     output = run / "output" if case.is_ordered else os.devnull
     with open(output, "wb") as stdout:
         watch = Watch()
-        launcher = Launcher(command, allocator.path if allocator else "", run, stdout=stdout)
+        launcher = Launcher(command, allocator.path if allocator else "", run, stdout=stdout,
+                            environment=allocator.environment() if allocator else None)
         try:
             sample = launcher.finish()[0]
         except BaseException:

@@ -34,7 +34,8 @@ def run(case, allocator, size, folder):
     watch = measure.Watch()
     server = measure.Launcher(
         ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly",
-         "no", "--dir", str(folder)], allocator.path if allocator else "", folder)
+         "no", "--dir", str(folder)], allocator.path if allocator else "", folder,
+        environment=allocator.environment() if allocator else None)
     try:
         deadline = time.monotonic() + START_S
         while not is_answering(socket):
