@@ -293,12 +293,13 @@ enum slm_show_parts {
     SLM_SHOW_BLOCKS = 1, /* a line for each live block */
     SLM_SHOW_SLABS = 2,  /* two for each slab: its state, class, owner, slots; a bar: which live */
     SLM_SHOW_FREE = 4,   /* empty slabs, counted, and mappings kept for reuse, a line each */
+    SLM_SHOW_HISTORY = 8, /* the last calls about each block, with the option history=on */
 };
 
 /* What to print; all zero: everything, without contents. */
 struct slm_show_options {
     unsigned zones;      /* of SLM_SHOW_TINY, ...; 0: all */
-    unsigned parts;      /* of SLM_SHOW_BLOCKS, ...; 0: all */
+    unsigned parts;      /* of SLM_SHOW_BLOCKS, ...; 0: all but SLM_SHOW_HISTORY */
     size_t min_bytes;    /* blocks, and slabs of slots, of this size or more */
     size_t max_bytes;    /* and up to this; 0: no limit */
     const void *from;    /* what lies, in part at least, in [from, to); NULL: no limit */

@@ -68,12 +68,16 @@ void paragraph_put_frames(struct text *text, const uintptr_t *frames, unsigned d
     }
 }
 
+const char *paragraph_event_word(const struct check_event *event) {
+    return event->frees                  ? "freed"
+           : event->call == CALL_REALLOC ? "allocated or resized"
+                                         : "allocated";
+}
+
 static void put_event(struct text *text, const struct check_event *event) {
-    const char *what = event->frees                  ? "freed"
-                       : event->call == CALL_REALLOC ? "allocated or resized"
-                                                     : "allocated";
-    text_format(text, "slabmalloc:   %s by thread %u with %s, %zu byte%s, called from\n", what,
-                event->thread, call_facts[event->call].name, event->bytes, plural(event->bytes));
+    text_format(text, "slabmalloc:   %s by thread %u with %s, %zu byte%s, called from\n",
+                paragraph_event_word(event), event->thread, call_facts[event->call].name,
+                event->bytes, plural(event->bytes));
     paragraph_put_frames(text, event->frames, event->depth);
 }
 

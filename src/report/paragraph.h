@@ -15,6 +15,9 @@ COLD void paragraph_put(struct text *text, enum call call, uintptr_t address, ui
 /* Appends a line for each of the first frames. */
 COLD void paragraph_put_frames(struct text *text, const uintptr_t *frames, unsigned depth);
 
+/* "allocated", "freed", ... */
+COLD const char *paragraph_event_word(const struct check_event *event);
+
 /* Appends lines with the last calls about the block that starts at `start`. */
 COLD void paragraph_put_history(struct text *text, uintptr_t start);
 

@@ -13,6 +13,8 @@
 #include "os/look.h"
 #include "report/breakdown.h"
 #include "report/kept.h"
+#include "report/modules.h"
+#include "report/paragraph.h"
 #include "slab/view.h"
 #include "slab/zone.h"
 
@@ -87,6 +89,28 @@ static void dump(struct show *show, uintptr_t address, size_t bytes) {
     }
 }
 
+/* --- who allocated it ------------------------------------------------------------------------- */
+
+static void put_event(struct show *show, const struct check_event *event) {
+    out_format(show->out, "  %s by thread %zu with %s, %zu bytes, called from\n",
+               paragraph_event_word(event), (size_t)event->thread, call_facts[event->call].name,
+               event->bytes);
+    for (unsigned i = 0; i < event->depth && show->out->error == 0; i++) {
+        TEXT(line, 256);
+        text_format(&line, "    ");
+        modules_put(&line, event->frames[i]);
+        text_format(&line, "\n");
+        out_text(show->out, &line);
+    }
+}
+
+static void put_history(struct show *show, uintptr_t address) {
+    struct check_event events[CHECK_EVENTS_MAX];
+    size_t count = check_history(address, events, CHECK_EVENTS_MAX);
+    for (size_t i = 0; i < count; i++)
+        put_event(show, &events[i]);
+}
+
 static void put_block(struct show *show, uintptr_t address, size_t bytes) {
     if (!is_wanted_range(show, address, address + bytes))
         return;
@@ -96,6 +120,8 @@ static void put_block(struct show *show, uintptr_t address, size_t bytes) {
     show->total_bytes += bytes;
     if (show->options->dump_bytes > 0)
         dump(show, address, bytes);
+    if (show->options->parts & SLM_SHOW_HISTORY)
+        put_history(show, address);
 }
 
 /* --- slabs ------------------------------------------------------------------------------------ */

@@ -201,9 +201,13 @@ def run_right(run):
 
 
 def run_history(run):
-    out = [r"moved 1\nfree 1 (?P<n>\d+) own 1 deep 1\nrealloc 0 (?P=n) own 1 deep 1\n"]
+    shown = r"moved 1\nTINY : 0x[0-9a-f]+\n0x[0-9a-f]+ - 0x[0-9a-f]+ : \d+ bytes\n"
+    out = [shown + r"  allocated or resized by thread \d+ with realloc, 68 bytes, called from\n"
+                   r"    0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n",
+           r"Total : \d+ bytes\nfree 1 (?P<n>\d+) own 1 deep 1\n"
+           r"realloc 0 (?P=n) own 1 deep 1\n"]
     run.expect("history=on", ("history", 28), 0, [*out, r"foreign 0\n"], [])
-    run.expect("canary=on", ("history", 28), 0, [r"moved 1\nforeign 0\n"], [])
+    run.expect("canary=on", ("history", 28), 0, [shown + r"Total : \d+ bytes\nforeign 0\n"], [])
     run.expect("history=on,quarantine=1M", ("double_free",), ABORT, None,
                [r"\nslabmalloc:   freed by thread \d+ with free, 90 bytes, called from\n"
                 r"slabmalloc:     0x[0-9a-f]+ \(check_child\+0x[0-9a-f]+\)\n",

@@ -341,6 +341,10 @@ static void history(void) {
     char *p = make();
     char *q = hidden(realloc(p, bytes + 40));
     printf("moved %d\n", p != q);
+    fflush(stdout);
+    struct slm_show_options only = {
+        .parts = SLM_SHOW_BLOCKS | SLM_SHOW_HISTORY, .from = q, .to = q + 1};
+    slm_show_alloc_mem_ex(1, &only);
     free(q);
     size_t count = slm_history(q + 5, events, 8);
     for (size_t i = 0; i < count; i++)
