@@ -1,15 +1,9 @@
 /* Purpose: the operations of slab.h that no hot path needs. */
 #include "slab/slab.h"
 
-uint8_t slab_colour_shift;
-
-static size_t start_bytes(const struct size_class *c, uint32_t number) {
-    return (size_t)((number >> load_relaxed(&slab_colour_shift)) % c->colours) * c->colour_step;
-}
-
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero) {
     const struct size_class *c = &size_classes[cls];
-    size_t start = start_bytes(c, slab->number);
+    size_t start = slab_start_bytes(c, slab->number);
     unsigned slots = class_slots(cls, start);
     unsigned words = (slots + 63) / 64;
 

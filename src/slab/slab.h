@@ -211,8 +211,11 @@ HOT_INLINE uint8_t slab_state_in_class(const struct slab *slab, unsigned *cls) {
 /* Exactly why `address`, which lies in this slab, can't be freed; FAULT_NONE if it can. */
 enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot);
 
-/* Slabs of every 2^shift numbers begin at other offsets: 1 where every other number is a guard. */
-extern uint8_t slab_colour_shift HIDDEN;
+/* Where slot 0 of the slab with that number begins: its colour, which others than the owner find
+ * out without a look at the header. */
+HOT_INLINE size_t slab_start_bytes(const struct size_class *c, uint32_t number) {
+    return (size_t)(number % c->colours) * c->colour_step;
+}
 
 /* Makes a claimed slab one of class `cls` with every slot free. `memory` is the slab's first byte;
  * `is_zero`: all of it is known to read as zero. */

@@ -15,9 +15,8 @@ bool slab_verify_shape(const struct slab *slab, struct violation *violation) {
                memory);
     MUST_EQUAL(load_relaxed(&slab->magic), c->magic, "a slab has another class's magic number",
                memory);
-    MUST_HOLD(start == (size_t)(slab->number % c->colours) * c->colour_step ||
-                  start == (size_t)((slab->number >> 1) % c->colours) * c->colour_step,
-              "a slab's first slot lies elsewhere", memory);
+    MUST_EQUAL(start, slab_start_bytes(c, slab->number),
+               "a slab's first slot lies elsewhere", memory);
     size_t slots = load_relaxed(&slab->slots);
     MUST_EQUAL(slots, class_slots(cls, start), "a slab has another number of slots", memory);
     MUST_EQUAL(load_relaxed(&slab->limit), magic_limit(c->magic, c->slot_bytes, (uint32_t)slots),

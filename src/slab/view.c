@@ -9,7 +9,7 @@ enum { TRIES = 8 };
 /* From the class and the slab's number alone, so that all of it is of one life. */
 static void see_shape(const struct slab *slab, struct slab_view *view) {
     const struct size_class *c = &size_classes[view->cls];
-    size_t start = (size_t)(slab->number % c->colours) * c->colour_step;
+    size_t start = slab_start_bytes(c, slab->number);
     view->memory = zone_slab_memory(slab);
     view->slab_bytes = (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
     view->base = view->memory + start;

@@ -83,7 +83,6 @@ static bool uses_guards;
 
 void zone_use_guards(void) {
     store_relaxed(&uses_guards, true);
-    store_relaxed(&slab_colour_shift, 1);
 }
 
 static bool is_guard_due(const struct zone *zone, const struct range *range) {

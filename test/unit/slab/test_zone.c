@@ -7,6 +7,7 @@
 
 #include "core/options.h"
 #include "slab/range.h"
+#include "slab/view.h"
 #include "slab/verify.h"
 #include "slab/zone.h"
 
@@ -203,6 +204,10 @@ Test(zone, with_guards_no_two_slabs_touch, .init = set_up) {
             EXPECT_AT(slab_is_guard(found) == guarded, i);
             EXPECT_AT(!guarded || slab_examine(found, between, &slot) == FAULT_EMPTY_SLAB, i);
             EXPECT_AT(!guarded || resident_pages(found) == 0, i);
+            struct slab_view view;
+            slab->state = SLAB_CURRENT;
+            EXPECT_AT(slab_look(slab, &view) && view.base == slab->base, i); /* as others see it */
+            slab->state = SLAB_CLAIMED;
             guards += guarded;
             before = slab;
         }
