@@ -26,7 +26,7 @@ def find(given):
                 raise Refused(f"{who}: {path} is not a file")
             return os.path.abspath(path)
     if (root / "CMakeLists.txt").is_file(): # in the source tree, not installed
-        places = [root / "build" / "release", root / "build"]
+        places = [root / "build" / "release", root / "build" / "try", root / "build"]
     else:
         libraries = root.parent / "lib"
         places = [libraries, *sorted(libraries.glob("*-linux-gnu*")), root.parent / "lib64"]
