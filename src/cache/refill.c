@@ -130,9 +130,9 @@ void cache_countdown_over(struct cache *cache, struct slab *slab) {
         /* As most often: no need to count that so many are free. */
         cache_restart_countdown(cache, slab, sparse - mark);
         cache_list_as(cache, slab, SLAB_PARTIAL);
-    } else {
-        cache_settle(cache, slab);
+        return;
     }
+    cache_settle(cache, slab);
 }
 
 void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {

@@ -1,5 +1,5 @@
 /* Purpose: how much memory the heap holds, and how much it may: the limits.
- * Owns:    the sum, the limits, the program's handler.
+ * Owns:    the sum, the limits.
  * Locking: none: one atomic sum, changed when memory is taken from the system or goes back, never
  *          by a malloc or free on its usual way.
  *

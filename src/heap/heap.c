@@ -60,7 +60,7 @@ static void reclaim_held(void) {
     }
     large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        zone_purge((enum zone_kind)kind, UINT64_MAX);
+        zone_purge((enum zone_kind)kind, PURGE_EVERYTHING);
 }
 
 /* The system or the limit refused memory: gives back all that is free. */
@@ -270,6 +270,6 @@ size_t heap_trim(void) {
     }
     bytes += large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        bytes += zone_purge((enum zone_kind)kind, UINT64_MAX);
+        bytes += zone_purge((enum zone_kind)kind, PURGE_EVERYTHING);
     return bytes;
 }

@@ -9,10 +9,6 @@
 #include "base/syscall.h"
 #include "os/lock.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* Room is made for as many records as there are, within these bounds, and for so many before it is
  * needed: for those that may not make it. */
 enum { BATCH_MIN = 1024, BATCH_MAX = 32768, AHEAD = 512 };
@@ -63,12 +59,11 @@ uint32_t log_make_room(struct log_ring *ring, uint64_t upto) {
         uintptr_t from = round_down((uintptr_t)&ring->records[ready], os_page_bytes);
         uint64_t next = next_batch(ring, ready);
         uintptr_t end = round_up((uintptr_t)&ring->records[next], os_page_bytes);
-        long result = raw_syscall(SYS_madvise, (long)from, (long)(end - from),
-                                  MADV_POPULATE_WRITE, 0, 0, 0);
-        if (result == -EINTR || result == -EAGAIN)
+        uint32_t error = os_populate((void *)from, end - from);
+        if (error == EINTR || error == EAGAIN)
             continue;
-        if (syscall_failed(result))
-            return result == -EFAULT ? ENOSPC : (uint32_t)-result;
+        if (error != 0)
+            return error;
         if (next == ring->capacity)
             next = UINT64_MAX;
         if (cas_acq_rel(&ring->ready, &ready, next))

@@ -24,10 +24,6 @@
 #include "os/log.h"
 #include "os/metadata.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 enum { CAPACITY_MIN = 2048, MEMORY_CAPACITY = 8192, PATH_BYTES = 4608, ADDRESS_LIMIT_PART = 8 };
 
 static struct {
@@ -198,13 +194,12 @@ static size_t bytes_of(uint64_t capacity) {
 /* Makes memory for the header present, and where the kernel can't do that (before Linux 5.14) takes
  * disk space for all of the file. */
 static int make_present(int fd, void *header, size_t bytes, bool *all) {
-    long result = system_call(SYS_madvise, (long)header,
-                              (long)round_up(LOG_HEADER_BYTES, os_page_bytes),
-                              MADV_POPULATE_WRITE, 0);
-    *all = result == -EINVAL;
-    if (*all)
-        result = system_call(SYS_fallocate, fd, 0, 0, (long)bytes);
-    return !syscall_failed(result) ? 0 : result == -EFAULT ? ENOSPC : (int)-result;
+    uint32_t error = os_populate(header, round_up(LOG_HEADER_BYTES, os_page_bytes));
+    *all = error == EINVAL;
+    if (!*all)
+        return (int)error;
+    long result = system_call(SYS_fallocate, fd, 0, 0, (long)bytes);
+    return syscall_failed(result) ? (int)-result : 0;
 }
 
 /* Sizes and maps the file, as large as is wanted and allowed. */

@@ -29,7 +29,8 @@ static void *map_between_guards(size_t bytes) {
     char *memory = os_map(bytes + 2 * os_page_bytes);
     if (memory == NULL)
         return NULL;
-    os_advise_huge(memory, bytes + 2 * os_page_bytes, false);
+    if (bytes >= CHUNK_BYTES_MAX) /* a smaller one has no room for a huge page */
+        os_advise_huge(memory, bytes + 2 * os_page_bytes, false);
     os_decommit(memory, os_page_bytes);
     os_decommit(memory + os_page_bytes + bytes, os_page_bytes);
     return memory + os_page_bytes;

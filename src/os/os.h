@@ -50,6 +50,10 @@ bool os_discard(void *address, size_t bytes);
 /* Asks the system to use huge pages there, or never to. It need not listen. */
 void os_advise_huge(void *address, size_t bytes, bool wanted);
 
+/* Takes memory, and of a file's mapping disk space, for all of it, so that no later write to it can
+ * fail: 0, or an error; ENOSPC: there is none; EINVAL: the system can't (before Linux 5.14). */
+uint32_t os_populate(void *address, size_t bytes);
+
 /* Resizes a mapping, moving it if `may_move`. NULL: impossible, the old mapping is as it was. */
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move);
 

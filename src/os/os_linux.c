@@ -14,6 +14,10 @@
 #include "os/log.h"
 #include "os/os.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #ifndef SLM_MREMAP_MAYMOVE
 #define SLM_MREMAP_MAYMOVE 1 /* MREMAP_MAYMOVE, which <sys/mman.h> hides behind _GNU_SOURCE */
 #define SLM_MREMAP_FIXED 2   /* MREMAP_FIXED */
@@ -207,6 +211,14 @@ static bool drop_is_honest(void) {
         return false;
     store_relaxed(&tried[0], 1);
     return drop(tried, os_page_bytes) && load_relaxed(&tried[0]) == 0;
+}
+
+uint32_t os_populate(void *address, size_t bytes) {
+    long result =
+        raw_syscall(SYS_madvise, (long)address, (long)bytes, MADV_POPULATE_WRITE, 0, 0, 0);
+    if (!syscall_failed(result))
+        return 0;
+    return result == -EFAULT ? ENOSPC : (uint32_t)-result;
 }
 
 void os_advise_huge(void *address, size_t bytes, bool wanted) {

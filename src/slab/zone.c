@@ -248,14 +248,13 @@ static bool is_old_dirty(const struct range *range, size_t number, uint64_t befo
            range_slab(range, number)->freed_ms < before_ms;
 }
 
-/* A part of a huge page goes back only when all that is free is to (`before_ms` is UINT64_MAX): the
- * system has to split it, and keeps the part until it is short of memory. Sets where the run that
- * `number` is in may begin, and its most slabs; or, if none of it may go, returns false and where
- * to look on. */
+/* A part of a huge page goes back only when all that is free is to: the system has to split it, and
+ * keeps the part until it is short of memory. Sets where the run that `number` is in may begin, and
+ * its most slabs; or, if none of it may go, returns false and where to look on. */
 static bool is_run(const struct range *range, size_t shift, uint64_t before_ms, size_t *number,
                    size_t *most) {
     size_t count = HUGE_PAGE_BYTES >> shift;
-    if (*number < range->huge_from || before_ms == UINT64_MAX) {
+    if (*number < range->huge_from || before_ms == PURGE_EVERYTHING) {
         bool old = is_old_dirty(range, *number, before_ms);
         *number += !old;
         return old;
@@ -361,7 +360,7 @@ size_t zone_purge_some(enum zone_kind kind, size_t bytes) {
     size_t most = (bytes + ((size_t)1 << shift) - 1) >> shift;
     if (dirty <= keep)
         return 0;
-    return purge_zone(kind, UINT64_MAX - 1, most < dirty - keep ? most : dirty - keep);
+    return purge_zone(kind, PURGE_ANY_AGE, most < dirty - keep ? most : dirty - keep);
 }
 
 static void recover_range(struct zone *zone, struct range *range) {

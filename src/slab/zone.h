@@ -116,7 +116,10 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner);
  * here on. Now and then gives the memory of slabs that were empty for long to the system. */
 void zone_release(struct slab *slab);
 
-/* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. */
+/* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. Of huge
+ * pages, whole ones only, unless it is PURGE_EVERYTHING. */
+#define PURGE_EVERYTHING UINT64_MAX
+#define PURGE_ANY_AGE (UINT64_MAX - 1)
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
 
 /* The next release looks for slabs that were empty for long, whenever the last one did: the option

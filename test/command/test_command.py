@@ -338,6 +338,12 @@ class Colours(Case):
 
 
 class Pages(Case):
+    def test_the_version_is_the_librarys(self):
+        header = pathlib.Path(SOURCE, "include/slabmalloc/slabmalloc.h").read_text()
+        parts = re.findall(r"#define SLABMALLOC_VERSION_\w+ (\d+)", header)
+        self.assertEqual(len(parts), 3)
+        self.assertEqual(run("--version").stdout, f"slabmalloc {'.'.join(parts)}\n")
+
     def test_nothing_to_complain_of(self):
         for page in ("slabmalloc.1", "slabmalloc.3"):
             told = subprocess.run(["mandoc", "-T", "lint", "-W", "warning",

@@ -36,14 +36,19 @@ def find(given):
     raise Refused(f"no {NAME} is installed or built beside this command: name one by --library")
 
 
-def ask_help(path):
-    """The text that SLABMALLOC_OPTIONS=help makes the library print."""
+def say(path, options):
+    """What the library says to a value of SLABMALLOC_OPTIONS, in a program that does nothing."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("SLABMALLOC_")}
-    environment.update(LD_PRELOAD=path, SLABMALLOC_OPTIONS="help")
-    shown = subprocess.run(["/bin/true"], env=environment, capture_output=True, text=True,
-                           check=False)
-    text = shown.stdout + shown.stderr
+    environment.update(LD_PRELOAD=path, SLABMALLOC_OPTIONS=options)
+    done = subprocess.run(["/bin/true"], env=environment, capture_output=True, text=True,
+                          check=False)
+    return done.stdout + done.stderr
+
+
+def ask_help(path):
+    """The library's table of options and presets, as text."""
+    text = say(path, "help")
     if not text.startswith("slabmalloc "):
         raise Refused(f"{path} does not say what its options are: "
                       f"{text.strip().splitlines()[-1] if text.strip() else 'it says nothing'}")

@@ -94,11 +94,7 @@ def _complaints(path, chosen):
     """What the library itself says against the values. Those that would make it write a file are
     left out."""
     tried = [setting for setting in chosen if not setting.startswith(("log=", "stats=", "leaks="))]
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith("SLABMALLOC_")}
-    environment.update(LD_PRELOAD=path, SLABMALLOC_OPTIONS=",".join(tried))
-    said = subprocess.run(["/bin/true"], env=environment, capture_output=True, text=True,
-                          check=False).stderr.strip()
+    said = library.say(path, ",".join(tried)).strip()
     return said.removeprefix("slabmalloc: ").splitlines()[0] if said else ""
 
 
@@ -137,7 +133,7 @@ def _run_symbolized(program, arguments, environment):
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN) # they are for the program
     with subprocess.Popen(arguments.program, executable=program, env=environment,
-                          stderr=subprocess.PIPE, restore_signals=True,
+                          stderr=subprocess.PIPE,
                           preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in
                                               (signal.SIGINT, signal.SIGQUIT)]) as child:
         _copy_symbolized(child.stderr, symbolizer)
@@ -162,8 +158,6 @@ def run(arguments):
     environment = _environment(path, _settings(arguments, path))
     if arguments.symbolize:
         return _run_symbolized(program, arguments, environment)
-    sys.stdout.flush()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execve(program, arguments.program, environment)
     except OSError as error:
