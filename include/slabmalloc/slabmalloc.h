@@ -159,7 +159,7 @@ struct slm_lock_stats {
     uint64_t contended; /* of these, found it held by another thread */
 };
 
-#define SLM_CLASS_COUNT 48
+#define SLM_CLASS_COUNT 68
 
 /* Freed blocks that the option quarantine keeps back: they count as freed. */
 struct slm_quarantine_stats {

@@ -60,20 +60,30 @@ COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
+static NOINLINE void *malloc_above_tiny(size_t size) {
+    void *pointer;
+    if (LIKELY(size > TINY_MAX_BYTES) && LIKELY(size <= SMALL_MAX_BYTES) &&
+        LIKELY(hot_malloc_small(size, &pointer)))
+        return pointer;
+    return malloc_slow(size);
+}
+
 void *slm_malloc(size_t size) {
     void *pointer;
-    if (UNLIKELY(size > TINY_MAX_BYTES)) {
-        if (UNLIKELY(size > SMALL_MAX_BYTES) || UNLIKELY(!hot_malloc_small(size, &pointer)))
-            return malloc_slow(size);
+    if (UNLIKELY(size > FINE_MAX_BYTES)) {
+        if (UNLIKELY(size > TINY_MAX_BYTES) || UNLIKELY(!hot_malloc_coarse(size, &pointer)))
+            return malloc_above_tiny(size);
         __asm__ volatile(""); /* or gcc shares the end of both ways, at the price of a jump */
         return pointer;
     }
-    if (UNLIKELY(!hot_malloc_tiny(size, &pointer)))
+    if (UNLIKELY(!hot_malloc_fine(size, &pointer)))
         return malloc_slow(size);
     return pointer;
 }
 
 NOINLINE void malloc_free_slow(void *pointer, enum call call, struct told told) {
+    if (LIKELY(hot_free_small(pointer)))
+        return;
     enum fault fault = heap_free_by(call, pointer, told);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
@@ -84,24 +94,19 @@ static NOINLINE void free_slow(void *pointer) {
     malloc_free_slow(pointer, CALL_FREE, NOTHING_TOLD);
 }
 
-static NOINLINE void free_above_tiny(void *pointer) {
-    if (UNLIKELY(!hot_free_small(pointer)))
-        free_slow(pointer);
-}
-
 void slm_free(void *pointer) {
     if (UNLIKELY(!hot_free_tiny(pointer)))
-        free_above_tiny(pointer);
+        free_slow(pointer);
 }
 
 /* The size is a hint that programs get wrong (field case D12); nothing but checks depends on it. */
 void slm_free_sized(void *pointer, size_t size) {
-    if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
+    if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, CALL_FREE_SIZED, TOLD_SIZE(size));
 }
 
 void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
-    if (UNLIKELY(!hot_free_tiny(pointer)) && !hot_free_small(pointer))
+    if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, CALL_FREE_ALIGNED_SIZED, (struct told){size, alignment});
 }
 
@@ -112,7 +117,7 @@ void *slm_calloc(size_t count, size_t size) {
     void *pointer;
     if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)) || UNLIKELY(is_too_large(bytes)))
         return no_memory();
-    if (LIKELY(bytes <= TINY_MAX_BYTES) && LIKELY(hot_malloc_tiny(bytes, &pointer)))
+    if (LIKELY(bytes <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(bytes, &pointer)))
         return memset(pointer, 0, bytes);
     pointer = heap_calloc(bytes);
     check_late(CALL_CALLOC);
@@ -136,12 +141,12 @@ static NOINLINE void *realloc_slow(void *pointer, size_t size) {
  * others free into may have become pending. */
 static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
     void *copy;
-    bool done = size <= TINY_MAX_BYTES ? hot_malloc_tiny(size, &copy)
-                                       : hot_malloc_small(size, &copy);
+    bool done = size <= FINE_MAX_BYTES ? hot_malloc_fine(size, &copy)
+                                       : hot_malloc_coarse(size, &copy);
     if (UNLIKELY(!done))
         return realloc_slow(pointer, size);
     memcpy(copy, pointer, old_size < size ? old_size : size);
-    if (UNLIKELY(!hot_free_tiny(pointer)) && UNLIKELY(!hot_free_small(pointer)))
+    if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, CALL_REALLOC, NOTHING_TOLD);
     return copy;
 }
@@ -150,7 +155,7 @@ void *slm_realloc(void *pointer, size_t size) {
     if (pointer == NULL)
         return slm_malloc(size);
     if (UNLIKELY(size == 0)) {
-        if (!hot_free_tiny(pointer) && !hot_free_small(pointer))
+        if (!hot_free_tiny(pointer))
             malloc_free_slow(pointer, CALL_FREE_BY_REALLOC, NOTHING_TOLD);
         return NULL;
     }
@@ -158,7 +163,7 @@ void *slm_realloc(void *pointer, size_t size) {
     if (LIKELY(old_size != 0)) {
         if (LIKELY(heap_block_stays(old_size, size)))
             return pointer;
-        if (LIKELY(size <= SMALL_MAX_BYTES))
+        if (LIKELY(size <= TINY_MAX_BYTES))
             return realloc_by_copy(pointer, old_size, size);
     }
     return realloc_slow(pointer, size);
@@ -178,7 +183,7 @@ static void *allocate_aligned(size_t alignment, size_t size) {
     if (UNLIKELY(is_too_large(size)))
         return NULL;
     void *pointer;
-    if (alignment <= MIN_ALIGNMENT && size <= TINY_MAX_BYTES && hot_malloc_tiny(size, &pointer))
+    if (alignment <= MIN_ALIGNMENT && size <= FINE_MAX_BYTES && hot_malloc_fine(size, &pointer))
         return pointer;
     pointer = heap_malloc_aligned(size, alignment);
     check_late(CALL_ALIGNED_ALLOC);

@@ -22,7 +22,7 @@ void *operator_checked(size_t size, size_t alignment, int is_array) {
     SLM_EXPORT void *name(size_t size);                                                           \
     void *name(size_t size) {                                                                     \
         void *pointer;                                                                            \
-        if (LIKELY(size <= TINY_MAX_BYTES) && LIKELY(hot_malloc_tiny(size, &pointer)))            \
+        if (LIKELY(size <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(size, &pointer)))            \
             return pointer;                                                                       \
         return slow(size);                                                                        \
     }
@@ -31,7 +31,7 @@ void *operator_checked(size_t size, size_t alignment, int is_array) {
     void *name(size_t size, const void *nothrow) {                                                \
         void *pointer;                                                                            \
         (void)nothrow;                                                                            \
-        if (LIKELY(size <= TINY_MAX_BYTES) && LIKELY(hot_malloc_tiny(size, &pointer)))            \
+        if (LIKELY(size <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(size, &pointer)))            \
             return pointer;                                                                       \
         return slow(size);                                                                        \
     }
@@ -43,8 +43,7 @@ NEW_NOTHROW(_ZnamRKSt9nothrow_t, operator_new_array_nothrow_slow)
 
 /* What is told is constant but for the arguments that a function takes. */
 static inline void delete_by(enum call call, void *pointer, struct told told) {
-    if (UNLIKELY(!hot_free_small(pointer)))
-        malloc_free_slow(pointer, call, told);
+    malloc_free_slow(pointer, call, told);
 }
 
 #define DELETE(name, call)                                                                        \

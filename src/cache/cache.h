@@ -1,12 +1,13 @@
-/* Purpose: the per-thread cache: the slabs that one thread owns, by class.
+/* Purpose: the per-thread cache: the TINY slabs that one thread owns, by class. (Those of SMALL are
+ *          all threads': common.h.)
  * Owns:    its slabs (`owner` points here); the memory of caches, which is never given back but
  *          reused for later threads.
  * Locking: everything but `remote_queue` and `lock` belongs to the cache's thread. `lock`
  *          (RANK_CACHE) is held by a remote free that queues a slab, and by the owner while it
  *          gives slabs up: so a slab is queued on its owner's queue or not queued at all.
  *
- *   thread --> cache --> tiny[step]       current slab of TINY by size, for the hot path
- *                    --> small[class]     current slab of SMALL by class
+ *   thread --> cache --> fine[step]       current slab by size, for the hot path
+ *                    --> coarse[class]    the same of sizes beyond FINE_MAX_BYTES, by class
  *                    --> bins[class]      lists of partial, sparse, purged, full slabs
  *                    --> remote_queue     slabs that got remote frees, each at most once
  *
@@ -20,7 +21,7 @@
  * - a slab with owner == cache is exactly one of: its class's current, on one of its bin's lists,
  *   or SLAB_CLAIMED on the way from or to the zone.
  *  - a current slab is never NULL: `cache_no_slab`, which is always full, stands for none.
- *  - tiny[step] is the same for all steps of a class. */
+ *  - fine[step] is the same for all steps of a class. */
 #ifndef SLM_CACHE_CACHE_H
 #define SLM_CACHE_CACHE_H
 
@@ -42,11 +43,15 @@ enum { LIST_PARTIAL, LIST_SPARSE, LIST_PURGED, LIST_FULL, LISTS };
 struct bin {
     struct slab *lists[LISTS];
     uint64_t frees; /* of this class through this cache, but for those that countdowns still hold */
+    uint32_t seen;  /* common.c: of the current slab, at the last look */
 };
 
+_Static_assert(SMALL_CLASSES % COARSE_CLASSES == 0, "common.h: caches of as many classes each");
+
 struct cache {
-    struct slab *tiny[TINY_STEPS];
-    struct slab *small[SMALL_CLASSES];
+    struct slab *fine[FINE_STEPS];
+    struct slab *coarse[COARSE_CLASSES];
+    uint8_t first_class, end_class; /* whose slabs it may own */
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */
@@ -56,7 +61,7 @@ struct cache {
     uint32_t queued;          /* slabs that this thread has put on others' queues */
     uint32_t drains;          /* of remote_queue */
     uint64_t next_look_ms; /* at sparse slabs */
-    struct bin bins[CLASS_COUNT];
+    struct bin bins[TINY_CLASSES]; /* from first_class on */
 
     struct slab *remote_queue CACHE_ALIGNED; /* linked by queue_next; pushed under lock */
     struct lock lock;
@@ -89,8 +94,23 @@ HOT_INLINE bool cache_is_live(const struct cache *cache) {
 
 /* The slab that it allocates this class from. */
 HOT_INLINE struct slab *cache_current(const struct cache *cache, unsigned cls) {
-    return cls < TINY_CLASSES ? cache->tiny[size_classes[cls].slot_bytes >> TINY_STEP_SHIFT]
-                              : cache->small[cls - TINY_CLASSES];
+    return cls < FINE_CLASSES ? cache->fine[size_classes[cls].slot_bytes >> FINE_STEP_SHIFT]
+                              : cache->coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
+}
+
+HOT_INLINE struct bin *cache_bin(struct cache *cache, unsigned cls) {
+    return &cache->bins[cls - cache->first_class];
+}
+
+/* Whose slabs are SMALL: it is one of common.h. */
+HOT_INLINE bool cache_is_common(const struct cache *cache) {
+    return cache->first_class >= TINY_CLASSES;
+}
+
+/* A cache that calls of several threads use, under a lock of its own: which is held, so that
+ * nothing may take long. */
+HOT_INLINE bool cache_is_borrowed(const struct cache *cache) {
+    return cache == &cache_shared || cache_is_common(cache);
 }
 
 HOT_INLINE struct cache *owner_cache(uintptr_t owner) {
@@ -120,6 +140,9 @@ void cache_settle(struct cache *cache, struct slab *slab);
 
 /* Gives back to its zone a sparse slab in which nothing lives. */
 void cache_release_kept(struct cache *cache, struct slab *slab);
+
+/* The class has no current slab any more; what was it is listed. */
+void cache_retire_current(struct cache *cache, unsigned cls);
 
 /* Free slots that make a full slab worth allocating from again; and a partial one sparse. */
 unsigned cache_relink_mark(const struct slab *slab);

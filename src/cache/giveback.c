@@ -11,6 +11,7 @@
  * sparse later, when the new sizes have all they need, is seen when it has been so for a while. */
 #include "cache/cache.h"
 
+#include "cache/common.h"
 #include "core/options.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
@@ -49,8 +50,8 @@ static size_t purge_list(struct cache *cache, struct slab *list) {
 
 size_t cache_purge_pages(struct cache *cache) {
     size_t bytes = 0;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        struct bin *bin = &cache->bins[cls];
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++) {
+        struct bin *bin = cache_bin(cache, cls);
         if (cache_current(cache, cls) != &cache_no_slab)
             bytes += slab_purge_pages(cache_current(cache, cls));
         for (unsigned list = 0; list < LISTS; list++)
@@ -97,7 +98,7 @@ static size_t purge_shelf(struct cache *cache, unsigned cls) {
 
 size_t cache_purge_shelves(struct cache *cache) {
     size_t bytes = 0;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         if (load_relaxed(&depots[cls].shelf) != NULL)
             bytes += purge_shelf(cache, cls);
     return bytes;
@@ -105,32 +106,33 @@ size_t cache_purge_shelves(struct cache *cache) {
 
 void cache_request_purge(struct cache *except) {
     uint32_t now = fetch_add_relaxed(&requests, 1) + 1;
-    if (except != &cache_shared)
+    if (!cache_is_borrowed(except))
         except->requests_served = now;
 }
 
 void cache_serve_request(struct cache *cache) {
     uint32_t now = load_relaxed(&requests);
-    if (LIKELY(cache->requests_served == now) || cache == &cache_shared)
+    if (LIKELY(cache->requests_served == now) || cache_is_borrowed(cache))
         return;
     cache->requests_served = now;
     cache_purge_pages(cache);
 }
 
-/* Of other classes than the one that needs memory now. */
-static void purge_sparse(struct cache *cache, unsigned needed, size_t bytes) {
+/* Of other classes than the one that needs memory now. Returns the bytes. */
+static size_t purge_sparse(struct cache *cache, unsigned needed, size_t bytes) {
     unsigned looked_at = 0;
     size_t purged = 0;
-    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+    for (unsigned i = 0; i < TINY_CLASSES; i++) {
         unsigned cls = cache->purge_class;
         struct slab *slab;
-        while (cls != needed && (slab = cache->bins[cls].lists[LIST_SPARSE]) != NULL) {
+        while (cls != needed && (slab = cache_bin(cache, cls)->lists[LIST_SPARSE]) != NULL) {
             if (purged >= bytes || looked_at++ == LOOKED_AT_MAX)
-                return;
+                return purged;
             purged += purge_listed(cache, slab);
         }
-        cache->purge_class = (uint8_t)((cls + 1) % CLASS_COUNT);
+        cache->purge_class = (uint8_t)((cls + 1) % TINY_CLASSES);
     }
+    return purged;
 }
 
 void cache_make_up(struct cache *cache, unsigned cls) {
@@ -139,15 +141,18 @@ void cache_make_up(struct cache *cache, unsigned cls) {
     if (LIKELY(bytes == 0))
         return;
     size_t purged = zone_purge_some(kind == ZONE_TINY ? ZONE_SMALL : ZONE_TINY, bytes);
-    if (purged < bytes && cache != &cache_shared && !option_get(OPTION_huge_pages))
-        purge_sparse(cache, cls, bytes - purged);
+    if (purged >= bytes || cache_is_borrowed(cache) || option_get(OPTION_huge_pages))
+        return;
+    purged += purge_sparse(cache, cls, bytes - purged);
+    if (purged < bytes)
+        common_purge_sparse(cls, bytes - purged);
 }
 
 /* An empty one was kept for the next malloc, which has not come. False: LOOK_BYTES_MAX is
  * reached. */
 static bool look_at_class(struct cache *cache, unsigned cls, size_t *bytes) {
     struct slab *next;
-    for (struct slab *slab = cache->bins[cls].lists[LIST_SPARSE]; slab != NULL; slab = next) {
+    for (struct slab *slab = cache_bin(cache, cls)->lists[LIST_SPARSE]; slab != NULL; slab = next) {
         next = slab->next;
         if ((uint8_t)(cache->looks - slab->sparse_at) < 2)
             continue;
@@ -161,16 +166,23 @@ static bool look_at_class(struct cache *cache, unsigned cls, size_t *bytes) {
     return true;
 }
 
-/* Not for the shared cache, whose lock would be held meanwhile. */
-void cache_look(struct cache *cache) {
+static void look_at_own(struct cache *cache) {
     uint64_t now = os_clock_ms();
     uint64_t delay = option_get(OPTION_purge_delay);
     size_t bytes = 0;
-    if (now < cache->next_look_ms || delay == OPTION_UNLIMITED || cache == &cache_shared)
+    if (now < cache->next_look_ms || delay == OPTION_UNLIMITED)
         return;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         if (!look_at_class(cache, cls, &bytes))
             return;
     cache->looks++;
     cache->next_look_ms = now + delay / LOOK_DELAY_PART;
+}
+
+/* Not for a borrowed cache, whose lock would be held meanwhile. */
+void cache_look(struct cache *cache) {
+    if (cache_is_borrowed(cache))
+        return;
+    look_at_own(cache);
+    common_look();
 }

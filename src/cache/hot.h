@@ -1,6 +1,7 @@
 /* Purpose: the hot paths of malloc and free, inline and alone.
  * Owns:    nothing.
- * Locking: none, and no atomic read-modify-write: only the owner of a slab comes through here.
+ * Locking: TINY: none, and no atomic read-modify-write: only a slab's owner comes through here.
+ *          SMALL: that of common.h, if nobody holds it.
  *
  * Each has one kind of exit: "not simple", and then nothing has been changed. There is no test for
  * "initialised?", "debugging?" or NULL: a thread without a cache has one in which every slab is
@@ -8,12 +9,12 @@
 #ifndef SLM_CACHE_HOT_H
 #define SLM_CACHE_HOT_H
 
-#include "cache/cache.h"
+#include "cache/common.h"
 #include "slab/zone.h"
 
-/* Stores a slot for `bytes` <= TINY_MAX_BYTES in `*pointer`; false: the class has none at hand. */
-HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
-    struct slab *slab = cache_self->tiny[tiny_step(bytes)];
+/* Stores a slot for `bytes` <= FINE_MAX_BYTES in `*pointer`; false: the class has none at hand. */
+HOT_INLINE bool hot_malloc_fine(size_t bytes, void **pointer) {
+    struct slab *slab = cache_self->fine[fine_step(bytes)];
     size_t slot;
     if (UNLIKELY(!slab_take_hinted(slab, &slot)))
         return false;
@@ -21,10 +22,10 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
     return true;
 }
 
-/* The same for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
-HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
-    size_t cls = small_class_of_step[small_step(bytes)];
-    struct slab *slab = cache_self->small[cls - TINY_CLASSES];
+/* The same for `bytes` in FINE_MAX_BYTES + 1 .. TINY_MAX_BYTES. */
+HOT_INLINE bool hot_malloc_coarse(size_t bytes, void **pointer) {
+    size_t cls = coarse_class_of_step[coarse_step(bytes)];
+    struct slab *slab = cache_self->coarse[cls - FINE_CLASSES];
     size_t slot;
     if (UNLIKELY(!slab_take_hinted(slab, &slot)))
         return false;
@@ -34,14 +35,12 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
 
 /* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees
  * pending, and a live slot starts there. False: nothing was done. */
-HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address, enum zone_kind kind) {
+HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
     size_t slot;
     struct cache *self = cache_self;
     if (UNLIKELY(load_own(&slab->owner) != (uintptr_t)self) ||
         UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(!slab_give(slab, slot)))
         return false;
-    if (kind == ZONE_SMALL)
-        slab_note_freed(slab, slot);
     if (UNLIKELY(decrement_own(&slab->countdown) == 0))
         cache_countdown_over(self, slab);
     return true;
@@ -64,29 +63,56 @@ HOT_INLINE size_t hot_usable(const void *pointer) {
     if (LIKELY(offset < load_own(&zone_map.tiny_span)))
         return hot_usable_in(
             slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT), address);
-    offset = address - load_own(&zone_map.small_base);
-    if (LIKELY(offset < load_own(&zone_map.small_span)))
-        return hot_usable_in(
-            slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT), address);
     return 0;
 }
 
-/* hot_free_in for any address in the first TINY range, and in the first SMALL range. They are
- * two, so that a free of a TINY block is as short as can be. */
+/* hot_free_in for any address in the first TINY range. */
 HOT_INLINE bool hot_free_tiny(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - load_own(&zone_map.tiny_base);
     return LIKELY(offset < load_own(&zone_map.tiny_span)) &&
            hot_free_in(slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT),
-                       address, ZONE_TINY);
+                       address);
 }
 
+/* As hot_malloc_fine, for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
+HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
+    unsigned cls = coarse_class_of_step[coarse_step(bytes)];
+    struct common *common = common_of(cls);
+    size_t slot = 0;
+    if (UNLIKELY(!cache_is_live(cache_self)) ||
+        UNLIKELY(!lock_try_often(&common->lock, RANK_COMMON)))
+        return false;
+    struct slab *slab = common->cache.coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
+    bool taken = LIKELY(slab != NULL) && LIKELY(slab_take_hinted(slab, &slot));
+    if (LIKELY(taken))
+        *pointer = slab_slot_address(slab, slot);
+    common_leave(common);
+    return taken;
+}
+
+/* As hot_free_in for any address in the first SMALL range. */
 HOT_INLINE bool hot_free_small(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - load_own(&zone_map.small_base);
-    return LIKELY(offset < load_own(&zone_map.small_span)) &&
-           hot_free_in(slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT),
-                       address, ZONE_SMALL);
+    size_t slot;
+    if (offset >= load_own(&zone_map.small_span) || UNLIKELY(!cache_is_live(cache_self)))
+        return false;
+    struct slab *slab = slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT);
+    uintptr_t owner = load_relaxed(&slab->owner);
+    struct common *common = (struct common *)owner;
+    if (UNLIKELY(owner == 0) || UNLIKELY(owner & OWNER_PENDING) ||
+        UNLIKELY(!lock_try_often(&common->lock, RANK_COMMON)))
+        return false;
+    bool freed = LIKELY(load_relaxed(&slab->owner) == owner) &&
+                 LIKELY(slab_slot_at(slab, address, &slot)) && LIKELY(slab_give(slab, slot));
+    if (LIKELY(freed)) {
+        slab_note_freed(slab, slot);
+        if (UNLIKELY(decrement_own(&slab->countdown) == 0))
+            cache_countdown_over(&common->cache, slab);
+    }
+    common_leave(common);
+    return freed;
 }
 
 #endif

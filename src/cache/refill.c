@@ -11,6 +11,7 @@
  *   purged     half as many: then it is sparse again */
 #include "cache/cache.h"
 
+#include "cache/common.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
 
@@ -20,7 +21,7 @@ unsigned cache_relink_mark(const struct slab *slab) {
     unsigned mark = slots / RELINK_FRACTION;
     few = few < RELINK_SLOTS ? few : RELINK_SLOTS;
     mark = mark > few ? mark : few;
-    return SLM_TORTURE || mark == 0 ? 1 : mark;
+    return SLM_TORTURE || mark == 0 || slab->slot_bytes > FINE_MAX_BYTES ? 1 : mark;
 }
 
 unsigned cache_sparse_mark(const struct slab *slab) {
@@ -28,26 +29,26 @@ unsigned cache_sparse_mark(const struct slab *slab) {
 }
 
 void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees) {
-    struct bin *bin = &cache->bins[slab->cls];
+    struct bin *bin = cache_bin(cache, slab->cls);
     store_relaxed(&bin->frees, bin->frees + slab_frees_since_set(slab));
     slab_set_countdown(slab, frees);
 }
 
 static void install_current(struct cache *cache, unsigned cls, struct slab *slab) {
-    if (cls >= TINY_CLASSES) {
-        cache->small[cls - TINY_CLASSES] = slab;
+    if (cls >= FINE_CLASSES) {
+        cache->coarse[(cls - FINE_CLASSES) % COARSE_CLASSES] = slab;
         return;
     }
-    size_t last = size_classes[cls].slot_bytes >> TINY_STEP_SHIFT;
-    size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> TINY_STEP_SHIFT) + 1;
+    size_t last = size_classes[cls].slot_bytes >> FINE_STEP_SHIFT;
+    size_t first = cls == 0 ? 0 : (size_classes[cls - 1].slot_bytes >> FINE_STEP_SHIFT) + 1;
     /* As often for each class: how many steps it has can't be predicted. */
 #pragma GCC unroll 8
-    for (size_t i = 0; i < TINY_STEPS_PER_CLASS; i++)
-        cache->tiny[first + i < last ? first + i : last] = slab;
+    for (size_t i = 0; i < FINE_STEPS_PER_CLASS; i++)
+        cache->fine[first + i < last ? first + i : last] = slab;
 }
 
 static struct slab **list_of(struct cache *cache, const struct slab *slab) {
-    struct slab **lists = cache->bins[slab->cls].lists;
+    struct slab **lists = cache_bin(cache, slab->cls)->lists;
     switch (slab->state) {
     case SLAB_PARTIAL:
         return &lists[LIST_PARTIAL];
@@ -80,7 +81,9 @@ static bool release(struct cache *cache, struct slab *slab) {
     if (quiet)
         store_relaxed(&slab->state, SLAB_CLAIMED);
     lock_release(&cache->lock, RANK_CACHE);
-    if (quiet)
+    if (quiet && cache_is_common(cache))
+        common_note_empty(cache, slab);
+    else if (quiet)
         zone_release(slab);
     return quiet;
 }
@@ -92,7 +95,7 @@ void cache_release_kept(struct cache *cache, struct slab *slab) {
 }
 
 void cache_settle(struct cache *cache, struct slab *slab) {
-    struct bin *bin = &cache->bins[slab->cls];
+    struct bin *bin = cache_bin(cache, slab->cls);
     unsigned free_slots = slab_count_free(slab);
     unsigned mark = cache_relink_mark(slab);
     if (free_slots == slab->slots) {
@@ -119,7 +122,7 @@ void cache_settle(struct cache *cache, struct slab *slab) {
 }
 
 void cache_countdown_over(struct cache *cache, struct slab *slab) {
-    if (UNLIKELY(slab->state == SLAB_CURRENT)) {
+    if (UNLIKELY(slab->state == SLAB_CURRENT || slab->state == SLAB_AWAY)) {
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         return;
     }
@@ -149,7 +152,7 @@ static struct slab *make_current(struct cache *cache, struct slab *slab) {
     return slab;
 }
 
-static void retire_current(struct cache *cache, unsigned cls) {
+static void retire_full(struct cache *cache, unsigned cls) {
     struct slab *slab = cache_current(cache, cls);
     if (slab == &cache_no_slab)
         return;
@@ -158,10 +161,18 @@ static void retire_current(struct cache *cache, unsigned cls) {
     cache_list_as(cache, slab, SLAB_FULL);
 }
 
+void cache_retire_current(struct cache *cache, unsigned cls) {
+    struct slab *slab = cache_current(cache, cls);
+    if (slab == &cache_no_slab)
+        return;
+    install_current(cache, cls, (struct slab *)&cache_no_slab);
+    cache_settle(cache, slab);
+}
+
 /* The densest first, so that sparse ones may become empty; those that hold no memory last. */
 static struct slab *take_listed(struct cache *cache, unsigned cls) {
     for (unsigned list = LIST_PARTIAL; list <= LIST_PURGED; list++) {
-        struct slab *slab = cache->bins[cls].lists[list];
+        struct slab *slab = cache_bin(cache, cls)->lists[list];
         if (slab != NULL) {
             cache_unlist(cache, slab);
             return slab;
@@ -185,16 +196,17 @@ struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
         return cache_current(cache, cls);
     cache_serve_request(cache);
     cache_look_sometimes(cache);
-    retire_current(cache, cls);
+    retire_full(cache, cls);
 
     struct slab *slab = take_listed(cache, cls);
     if (slab == NULL)
-        slab = take_shelved(cache, cls);
+        slab = cache_is_common(cache) ? common_take_over(cache, cls) : take_shelved(cache, cls);
     if (slab == NULL && may_grow) {
         slab = zone_acquire(cls, (uintptr_t)cache);
         if (slab != NULL) {
             slab = make_current(cache, slab);
-            cache_make_up(cache, cls);
+            if (!cache_is_common(cache))
+                cache_make_up(cache, cls);
             return slab;
         }
     }

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "cache/common.h"
 #include "os/metadata.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
@@ -15,8 +16,9 @@ const struct slab cache_no_slab = {.slot_bytes = 1};
 #define NO_SLAB ((struct slab *)&cache_no_slab)
 #define EMPTY_CACHE                                                                               \
     {                                                                                             \
-        .tiny = {[0 ... TINY_STEPS - 1] = NO_SLAB},                                               \
-        .small = {[0 ... SMALL_CLASSES - 1] = NO_SLAB},                                           \
+        .fine = {[0 ... FINE_STEPS - 1] = NO_SLAB},                                               \
+        .coarse = {[0 ... COARSE_CLASSES - 1] = NO_SLAB},                                         \
+        .end_class = TINY_CLASSES,                                                                \
         .state = CACHE_LIVE                                                                       \
     }
 
@@ -63,12 +65,12 @@ static void leave_thread(struct cache *cache) {
 }
 
 void cache_clear(struct cache *cache) {
-    for (size_t step = 0; step < TINY_STEPS; step++)
-        cache->tiny[step] = NO_SLAB;
-    for (unsigned i = 0; i < SMALL_CLASSES; i++)
-        cache->small[i] = NO_SLAB;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
-        memset(cache->bins[cls].lists, 0, sizeof cache->bins[cls].lists);
+    for (size_t step = 0; step < FINE_STEPS; step++)
+        cache->fine[step] = NO_SLAB;
+    for (unsigned i = 0; i < COARSE_CLASSES; i++)
+        cache->coarse[i] = NO_SLAB;
+    for (unsigned i = 0; i < TINY_CLASSES; i++)
+        memset(cache->bins[i].lists, 0, sizeof cache->bins[i].lists);
 }
 
 /* With the registry's lock held: makes `cache` the live cache of the calling thread. */
@@ -95,6 +97,7 @@ static struct cache *make_new(void) {
     if (cache == NULL)
         return NULL;
     cache_clear(cache);
+    cache->end_class = TINY_CLASSES;
     lock_acquire(&registry.lock, RANK_REGISTRY);
     cache->all_next = registry.all;
     store_release(&registry.all, cache);
@@ -165,7 +168,7 @@ void cache_destroy(struct cache *cache) {
         cache_merge(cache, slab);
         slab = next;
     }
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         give_up_class(cache, cls, &empty);
     cache_clear(cache);
     lock_release(&cache->lock, RANK_CACHE);
@@ -185,6 +188,9 @@ void cache_destroy(struct cache *cache) {
 
 void cache_walk(void (*visit)(struct cache *cache, void *context), void *context) {
     visit(&cache_shared, context);
+    for (struct common *c = NULL; (c = common_next(c)) != NULL;)
+        if (load_acquire(&c->cache.end_class) != 0)
+            visit(&c->cache, context);
     for (struct cache *cache = load_acquire(&registry.all); cache; cache = cache->all_next)
         visit(cache, context);
 }
@@ -199,13 +205,18 @@ static void release_one(struct cache *cache, void *context) {
     lock_release(&cache->lock, RANK_UNCHECKED);
 }
 
+/* While the registry's lock is held, there is no other row. */
 void cache_acquire_all(void) {
     lock_acquire(&registry.lock, RANK_REGISTRY);
+    for (struct common *c = NULL; (c = common_next(c)) != NULL;)
+        lock_acquire(&c->lock, RANK_COMMON);
     cache_walk(acquire_one, NULL);
 }
 
 void cache_release_all(void) {
     cache_walk(release_one, NULL);
+    for (struct common *c = NULL; (c = common_next(c)) != NULL;)
+        lock_release(&c->lock, RANK_COMMON);
     lock_release(&registry.lock, RANK_REGISTRY);
 }
 
@@ -218,11 +229,13 @@ struct lock *cache_registry_lock(void) { return &registry.lock; }
 
 void cache_reset_locks(void) {
     cache_walk(reset_one, NULL);
+    for (struct common *c = NULL; (c = common_next(c)) != NULL;)
+        lock_reset(&c->lock);
     lock_reset(&registry.lock);
 }
 
 static void mark_vanished(struct cache *cache, void *self) {
-    if (cache != self && cache != &cache_shared && cache->state == CACHE_LIVE) {
+    if (cache != self && !cache_is_borrowed(cache) && cache->state == CACHE_LIVE) {
         store_relaxed(&cache->state, CACHE_VANISHED);
         cache_rescue_pending = 1;
     }

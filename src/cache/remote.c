@@ -27,7 +27,7 @@
 enum { LOOK_EVERY = 64 };
 
 unsigned cache_merge(struct cache *cache, struct slab *slab) {
-    struct bin *bin = &cache->bins[slab->cls];
+    struct bin *bin = cache_bin(cache, slab->cls);
     size_t conflict = SIZE_MAX;
     unsigned merged = slab_merge_remote(slab, &conflict);
     if (merged > 0) {
@@ -44,7 +44,7 @@ unsigned cache_merge(struct cache *cache, struct slab *slab) {
 
 static void merge_and_list(struct cache *cache, struct slab *slab) {
     unsigned merged = cache_merge(cache, slab);
-    if (slab->state == SLAB_CURRENT)
+    if (slab->state == SLAB_CURRENT || slab->state == SLAB_AWAY)
         return;
     if (slab->countdown <= merged || merged == 0) {
         cache_countdown_over(cache, slab);
@@ -134,7 +134,7 @@ void cache_announce(struct cache *self, struct slab *slab) {
                 return;
             if (!queue_on(cache, slab))
                 continue;
-            if (++self->queued % LOOK_EVERY == 0 && self != &cache_shared)
+            if (++self->queued % LOOK_EVERY == 0 && !cache_is_borrowed(self))
                 cache_look_for_sleepers(self);
             return;
         }

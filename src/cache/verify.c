@@ -3,21 +3,20 @@
  *          same: of what their threads alone write, only that is verified which holds at every
  *          instant. A cache is "still" if nobody is using it: the caller's own and the shared
  *          one. */
-#include "cache/cache.h"
-
+#include "cache/common.h"
 #include "slab/verify.h"
 #include "slab/zone.h"
 
 static bool is_empty(const struct cache *cache) {
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++) {
         if (cache_current(cache, cls) != &cache_no_slab)
             return false;
         for (unsigned list = 0; list < LISTS; list++)
             if (cache->bins[cls].lists[list] != NULL)
                 return false;
     }
-    for (size_t step = 0; step < TINY_STEPS; step++)
-        if (cache->tiny[step] != &cache_no_slab)
+    for (size_t step = 0; step < FINE_STEPS; step++)
+        if (cache->fine[step] != &cache_no_slab)
             return false;
     return cache->remote_queue == NULL;
 }
@@ -81,25 +80,40 @@ static bool verify_queue(const struct cache *cache, struct violation *violation)
     return true;
 }
 
+/* Slabs of `cache`, one of common.h, that are away. */
+static bool verify_away(const struct cache *cache, size_t *listed, struct violation *violation) {
+    const struct common *common = (const struct common *)cache;
+    for (const struct slab *slab = common->away; slab != NULL; slab = slab->next) {
+        uintptr_t memory = zone_slab_memory(slab);
+        MUST_HOLD(++*listed <= cache->verify_slabs, "a cache sent slabs away that are not its own",
+                  cache);
+        MUST_EQUAL(owner_cache(slab->owner), cache, "a slab that is away is another's", memory);
+        MUST_EQUAL(slab->state, SLAB_AWAY, "a slab that is away has another state", memory);
+    }
+    return true;
+}
+
 bool cache_verify_still(const struct cache *cache, struct violation *violation) {
     size_t listed = 0;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+    for (unsigned cls = cache->first_class; cls < cache->end_class; cls++) {
         const struct slab *current = cache_current(cache, cls);
         if (current != &cache_no_slab) {
             listed++;
             if (!verify_member(cache, current, cls, SLAB_CURRENT, violation))
                 return false;
         }
-        const struct bin *bin = &cache->bins[cls];
+        const struct bin *bin = &cache->bins[cls - cache->first_class];
         static const enum slab_state states[LISTS] = {SLAB_PARTIAL, SLAB_SPARSE, SLAB_PURGED,
                                                       SLAB_FULL};
         for (unsigned list = 0; list < LISTS; list++)
             if (!verify_list(cache, bin->lists[list], cls, states[list], &listed, violation))
                 return false;
     }
+    if (cache_is_common(cache) && !verify_away(cache, &listed, violation))
+        return false;
     MUST_EQUAL(listed, cache->verify_slabs, "a cache has lost a slab", cache);
-    for (size_t step = 0; step < TINY_STEPS; step++)
-        MUST_HOLD(cache->tiny[step] == cache_current(cache, tiny_class_of_step[step]),
+    for (size_t step = 0; step < FINE_STEPS; step++)
+        MUST_HOLD(cache->fine[step] == cache_current(cache, fine_class_of_step[step]),
                   "the current slab of a size is not that of its class", cache);
     return verify_queue(cache, violation);
 }

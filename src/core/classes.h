@@ -1,9 +1,10 @@
 /* Purpose: the size classes: request size -> class -> slot size, count and magic number.
  * Owns:    constant tables; pure functions.
  *
- *   class    0    1  ...   7 |   8    9   10   11 | ...  19 |   20 ...    47
- *   bytes   16   32      128 | 160  192  224  256 |    1024 | 1280    131072
- *           TINY: steps of 16, then four per doubling       | SMALL: four per doubling */
+ *   class    0    1  ...   7 |   8    9   10   11 | ...  19 | ...  27 |   28 ...    67
+ *   bytes   16   32      128 | 160  192  224  256 |    1024 |    4096 | 4608    131072
+ *           TINY: steps of 16, then four per doubling                 | SMALL: eight per doubling
+ *           fine                                            | coarse: how a class is found */
 #ifndef SLM_CORE_CLASSES_H
 #define SLM_CORE_CLASSES_H
 
@@ -22,17 +23,17 @@ struct size_class {
 
 extern const struct size_class size_classes[CLASS_COUNT];
 
-/* By steps of 16 bytes (TINY) and of 256 bytes (SMALL); see class_of. */
-extern const uint8_t tiny_class_of_step[TINY_STEPS] HIDDEN;
-extern const uint8_t small_class_of_step[SMALL_STEPS] HIDDEN;
+/* By steps of 16 bytes (fine) and of 256 bytes (coarse); see class_of. */
+extern const uint8_t fine_class_of_step[FINE_STEPS] HIDDEN;
+extern const uint8_t coarse_class_of_step[COARSE_STEPS] HIDDEN;
 
-HOT_INLINE size_t tiny_step(size_t bytes) { return (bytes + 15) >> TINY_STEP_SHIFT; }
-HOT_INLINE size_t small_step(size_t bytes) { return (bytes + 255) >> SMALL_STEP_SHIFT; }
+HOT_INLINE size_t fine_step(size_t bytes) { return (bytes + 15) >> FINE_STEP_SHIFT; }
+HOT_INLINE size_t coarse_step(size_t bytes) { return (bytes + 255) >> COARSE_STEP_SHIFT; }
 
 /* The smallest class whose slots hold `bytes`, which is at most SMALL_MAX_BYTES. */
 HOT_INLINE unsigned class_of(size_t bytes) {
-    return bytes <= TINY_MAX_BYTES ? tiny_class_of_step[tiny_step(bytes)]
-                                   : small_class_of_step[small_step(bytes)];
+    return bytes <= FINE_MAX_BYTES ? fine_class_of_step[fine_step(bytes)]
+                                   : coarse_class_of_step[coarse_step(bytes)];
 }
 
 /* The smallest class whose slots hold `bytes` and all start at multiples of `alignment`, a power

@@ -12,20 +12,25 @@
 #define MIN_ALIGNMENT ((size_t)16)
 
 /* Zones: what a request size means, and how the zone's range is cut into slabs. */
-#define TINY_MAX_BYTES ((size_t)1024)
+#define TINY_MAX_BYTES ((size_t)4096)
 #define SMALL_MAX_BYTES ((size_t)128 << 10)
 #define TINY_SLAB_SHIFT 16
 #define SMALL_SLAB_SHIFT 20
 
-/* Size classes: steps of TINY_STEP to 128 bytes, then four per doubling. */
-#define TINY_STEP_SHIFT 4
-#define TINY_STEPS_PER_CLASS 8 /* at most */
-#define SMALL_STEP_SHIFT 8
-#define TINY_CLASSES 20
-#define SMALL_CLASSES 28
+/* Size classes. TINY: steps of 16 to 128 bytes, then four per doubling. SMALL: eight per doubling,
+ * for all threads share its slabs, so that more classes cost little (cache/common.h). A class is
+ * found by steps of 16 bytes up to FINE_MAX_BYTES, and of 256 beyond. */
+#define FINE_MAX_BYTES ((size_t)1024)
+#define FINE_STEP_SHIFT 4
+#define FINE_STEPS_PER_CLASS 8 /* at most */
+#define COARSE_STEP_SHIFT 8
+#define FINE_CLASSES 20
+#define COARSE_CLASSES 8 /* the other ones of TINY */
+#define TINY_CLASSES (FINE_CLASSES + COARSE_CLASSES)
+#define SMALL_CLASSES 40
 #define CLASS_COUNT (TINY_CLASSES + SMALL_CLASSES)
-#define TINY_STEPS ((TINY_MAX_BYTES >> TINY_STEP_SHIFT) + 1)    /* step 0 is malloc(0) */
-#define SMALL_STEPS ((SMALL_MAX_BYTES >> SMALL_STEP_SHIFT) + 1) /* up to 1 KiB unused */
+#define FINE_STEPS ((FINE_MAX_BYTES >> FINE_STEP_SHIFT) + 1)      /* step 0 is malloc(0) */
+#define COARSE_STEPS ((SMALL_MAX_BYTES >> COARSE_STEP_SHIFT) + 1) /* up to 1 KiB unused */
 
 /* Bitmaps: 64 words of 64 slots. */
 #define SLAB_WORDS 64
@@ -107,8 +112,8 @@
 /* Addresses above this are no user-space addresses on the supported machines. */
 #define ADDRESS_BITS 47
 
-_Static_assert(TINY_STEPS == 65, "steps 0..64 of 16 bytes");
-_Static_assert(SMALL_STEPS == 513, "steps 0..512 of 256 bytes");
+_Static_assert(FINE_STEPS == 65, "steps 0..64 of 16 bytes");
+_Static_assert(COARSE_STEPS == 513, "steps 0..512 of 256 bytes");
 _Static_assert(((size_t)1 << TINY_SLAB_SHIFT) / MIN_ALIGNMENT == SLAB_SLOTS_MAX,
                "two levels of 64 cover the smallest class exactly");
 _Static_assert(SMALL_MAX_BYTES <= (size_t)1 << SMALL_SLAB_SHIFT, "a slot fits into its slab");

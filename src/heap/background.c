@@ -67,7 +67,8 @@ static bool something_waits(void) {
 
 static void count_other(struct cache *cache, void *context) {
     size_t *others = context;
-    if (cache != &cache_shared && cache != cache_self && load_relaxed(&cache->state) == CACHE_LIVE)
+    if (!cache_is_borrowed(cache) && cache != cache_self &&
+        load_relaxed(&cache->state) == CACHE_LIVE)
         *others += 1;
 }
 
@@ -97,6 +98,7 @@ static bool is_allowed(void) { return option_get(OPTION_purge_delay) != OPTION_U
 static void look(struct cache *self, bool quiet) {
     uint64_t before_ms = option_purge_before(os_clock_ms());
     cache_drain(self);
+    cache_look(self);
     cache_purge_lent(self, false);
     if (quiet)
         cache_purge_shelves(self);

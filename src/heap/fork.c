@@ -12,6 +12,7 @@
  */
 #include <pthread.h>
 
+#include "cache/common.h"
 #include "check/check.h"
 #include "heap/background.h"
 #include "heap/heap.h"
@@ -27,7 +28,7 @@ extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
 
 static void for_each_shared_lock(void (*act)(struct lock *lock, enum lock_rank rank)) {
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         act(&depots[cls].lock, RANK_CLASS);
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         act(&zones[kind].lock, RANK_ZONE);
@@ -81,11 +82,13 @@ static void return_lent(void) {
 
 static void in_child(void) {
     cache_mark_vanished(cache_self);
+    common_after_fork();
     zone_recover_purged();
     check_after_fork();
     background_after_fork();
     limits_after_fork();
     release_all();
+    common_leave_all();
     return_lent();
     if (_IO_list_resetlock != NULL)
         _IO_list_resetlock();
@@ -99,6 +102,7 @@ static void reset(struct lock *lock, enum lock_rank rank) {
 void heap_disown(void) {
     for_each_shared_lock(reset);
     cache_reset_locks();
+    common_after_fork();
     lock_reset(heap_shared_lock());
     lock_reset(check_lock());
     check_after_fork();

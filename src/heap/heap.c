@@ -3,10 +3,12 @@
 
 #include <string.h>
 
+#include "cache/common.h"
 #include "heap/checked.h"
 #include "heap/limits.h"
 #include "large/large.h"
 #include "os/os.h"
+#include "os/watch.h"
 #include "slab/zone.h"
 
 /* A slab may turn out full when its summary is mended (slab_take). Bounded, for a signal handler
@@ -28,25 +30,56 @@ static void *take_slot(struct cache *cache, unsigned cls, bool may_grow, bool *i
     return NULL;
 }
 
-static void *take_or_grow(unsigned cls, bool *is_zero) {
+static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
     if (UNLIKELY(cache == NULL))
         return NULL;
-    void *pointer = take_slot(cache, cls, true, is_zero);
+    void *pointer = take_slot(cache, cls, may_grow, is_zero);
     heap_return_grown_cache(cache);
     return pointer;
+}
+
+/* For what needs no cache of the thread's: SMALL, and with LARGE the background thread's and the
+ * limits' look at growth. False: the heap could not be set up. */
+static bool prepare(void) {
+    if (LIKELY(cache_is_live(cache_self)) && LIKELY(load_own(&watch.grown) == 0))
+        return true;
+    struct cache *cache = heap_borrow_cache();
+    if (cache != NULL)
+        heap_return_grown_cache(cache);
+    return cache != NULL;
+}
+
+static COLD void make_up(unsigned cls) {
+    if (cache_is_live(cache_self))
+        cache_make_up(cache_self, cls);
+    prepare();
+}
+
+static void *take_small(unsigned cls, bool may_grow, bool *is_zero) {
+    struct common *common = common_of(cls);
+    if (UNLIKELY(!prepare()) || UNLIKELY(common_is_entered(common)))
+        return NULL;
+    void *pointer = take_slot(common_enter(common), cls, may_grow, is_zero);
+    common_leave(common);
+    if (UNLIKELY(load_relaxed(&zones[ZONE_SMALL].growth) != 0))
+        make_up(cls);
+    return pointer;
+}
+
+/* A slot of the class, from a new slab if need be. */
+static void *take(unsigned cls, bool *is_zero) {
+    return cls < TINY_CLASSES ? take_tiny(cls, true, is_zero) : take_small(cls, true, is_zero);
 }
 
 /* A slot that is there already, of any class above that is as well aligned. */
 static void *take_larger(unsigned cls, bool *is_zero) {
     size_t alignment = lowest_power(size_classes[cls].slot_bytes);
     void *pointer = NULL;
-    struct cache *cache = heap_borrow_cache();
-    for (unsigned up = cls + 1; cache != NULL && pointer == NULL && up < CLASS_COUNT; up++)
+    for (unsigned up = cls + 1; heap_is_set_up() && pointer == NULL && up < CLASS_COUNT; up++)
         if (size_classes[up].slot_bytes % alignment == 0)
-            pointer = take_slot(cache, up, false, is_zero);
-    if (cache != NULL)
-        heap_return_cache(cache);
+            pointer = up < TINY_CLASSES ? take_tiny(up, false, is_zero)
+                                        : take_small(up, false, is_zero);
     return pointer;
 }
 
@@ -58,6 +91,7 @@ static void reclaim_held(void) {
         cache_drain(cache);
         heap_return_cache(cache);
     }
+    common_give_up_empty();
     large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         zone_purge((enum zone_kind)kind, PURGE_EVERYTHING);
@@ -80,7 +114,7 @@ static COLD void reclaim(void) {
 static COLD void *try_elsewhere(unsigned cls, bool *is_zero) {
     const struct size_class *c = &size_classes[cls];
     reclaim();
-    void *pointer = take_or_grow(cls, is_zero);
+    void *pointer = take(cls, is_zero);
     if (pointer == NULL)
         pointer = take_larger(cls, is_zero);
     if (pointer == NULL)
@@ -89,12 +123,15 @@ static COLD void *try_elsewhere(unsigned cls, bool *is_zero) {
 }
 
 static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
+    if (cls >= TINY_CLASSES && common_is_entered(common_of(cls)))
+        return large_alloc(size_classes[cls].slot_bytes, /* a signal handler inside of itself */
+                           lowest_power(size_classes[cls].slot_bytes), is_zero);
     void *pointer = try_elsewhere(cls, is_zero);
     return pointer == NULL && limits_refused() ? try_elsewhere(cls, is_zero) : pointer;
 }
 
 static void *malloc_class(unsigned cls, bool *is_zero) {
-    void *pointer = take_or_grow(cls, is_zero);
+    void *pointer = take(cls, is_zero);
     return LIKELY(pointer != NULL) ? pointer : malloc_without_slab(cls, is_zero);
 }
 
@@ -109,9 +146,7 @@ static COLD void *malloc_large_again(size_t bytes, size_t alignment, bool *is_ze
 
 /* LARGE needs the heap set up, but no cache of the thread's. */
 static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
-    struct cache *cache = heap_borrow_cache();
-    if (LIKELY(cache != NULL)) /* without memory for slabs, a mapping may still be had */
-        heap_return_grown_cache(cache);
+    prepare(); /* without memory for slabs, a mapping may still be had */
     void *pointer = large_alloc(bytes, alignment, is_zero);
     return LIKELY(pointer != NULL) ? pointer : malloc_large_again(bytes, alignment, is_zero);
 }
@@ -129,23 +164,43 @@ void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
 }
 
 /* The word that each class's slots come from, until it has none left: at random within 64 slots,
- * which stay in the processor's cache, and those anywhere in the slab. Shared cache's lock. */
+ * which stay in the processor's cache, and those anywhere in the slab. The lock of the cache that
+ * is borrowed. */
 static uint8_t random_words[CLASS_COUNT];
+
+static void *take_random_slot(struct cache *cache, unsigned cls, uint64_t random, bool *is_zero) {
+    struct slab *slab = cache_refill(cache, cls, true);
+    if (UNLIKELY(slab == NULL))
+        return NULL;
+    size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random,
+                                   &random_words[cls]);
+    *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
+    return slab_slot_address(slab, slot);
+}
+
+static void *take_random_tiny(unsigned cls, uint64_t random, bool *is_zero) {
+    struct cache *cache = heap_borrow_cache();
+    if (UNLIKELY(cache == NULL))
+        return NULL;
+    void *pointer = take_random_slot(cache, cls, random, is_zero);
+    heap_return_cache(cache);
+    return pointer;
+}
+
+static void *take_random_small(unsigned cls, uint64_t random, bool *is_zero) {
+    struct common *common = common_of(cls);
+    if (UNLIKELY(!prepare()) || UNLIKELY(common_is_entered(common)))
+        return NULL;
+    void *pointer = take_random_slot(common_enter(common), cls, random, is_zero);
+    common_leave(common);
+    return pointer;
+}
 
 void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
-    struct cache *cache = cls < CLASS_COUNT ? heap_borrow_cache() : NULL;
-    void *pointer = NULL;
-    if (cache == NULL)
-        return heap_raw_malloc(bytes, alignment, is_zero);
-    struct slab *slab = cache_refill(cache, cls, true);
-    if (slab != NULL) {
-        size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random,
-                                       &random_words[cls]);
-        *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
-        pointer = slab_slot_address(slab, slot);
-    }
-    heap_return_cache(cache);
+    void *pointer = cls >= CLASS_COUNT   ? NULL
+                    : cls < TINY_CLASSES ? take_random_tiny(cls, random, is_zero)
+                                         : take_random_small(cls, random, is_zero);
     return LIKELY(pointer != NULL) ? pointer : heap_raw_malloc(bytes, alignment, is_zero);
 }
 
@@ -189,14 +244,7 @@ void *heap_calloc(size_t bytes) {
     return pointer;
 }
 
-enum fault heap_raw_free(void *pointer) {
-    uintptr_t address = (uintptr_t)pointer;
-    if (pointer == NULL)
-        return FAULT_NONE;
-    struct slab *slab = zone_find(address);
-    if (slab == NULL)
-        return large_free(pointer);
-
+static enum fault free_by_owner(struct slab *slab, uintptr_t address) {
     size_t slot;
     enum fault fault = slab_examine(slab, address, &slot);
     if (UNLIKELY(fault != FAULT_NONE))
@@ -208,6 +256,37 @@ enum fault heap_raw_free(void *pointer) {
         fault = cache_free_remote(cache, slab, slot);
     heap_return_cache(cache);
     return fault;
+}
+
+static enum fault free_small(struct slab *slab, uintptr_t address) {
+    for (;;) {
+        struct common *common = common_of_slab(slab);
+        size_t slot;
+        if (UNLIKELY(common == NULL)) {
+            enum fault fault = slab_examine(slab, address, &slot);
+            return fault != FAULT_NONE ? fault : FAULT_DOUBLE_FREE; /* it has just been taken */
+        }
+        if (UNLIKELY(common_is_entered(common)))
+            return free_by_owner(slab, address); /* a signal handler: as in another thread's slab */
+        struct cache *cache = common_enter(common);
+        bool same = LIKELY(common_of_slab(slab) == common);
+        enum fault fault = slab_examine(slab, address, &slot);
+        if (LIKELY(same) && LIKELY(fault == FAULT_NONE))
+            cache_free_local(cache, slab, slot);
+        common_leave(common);
+        if (LIKELY(same))
+            return fault;
+    }
+}
+
+enum fault heap_raw_free(void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    if (pointer == NULL)
+        return FAULT_NONE;
+    struct slab *slab = zone_find(address);
+    if (slab == NULL)
+        return large_free(pointer);
+    return slab->zone == ZONE_SMALL ? free_small(slab, address) : free_by_owner(slab, address);
 }
 
 enum fault heap_free(void *pointer) { return heap_free_by(CALL_FREE, pointer, NOTHING_TOLD); }
@@ -267,6 +346,7 @@ size_t heap_trim(void) {
         if (cache != &cache_shared)
             bytes += cache_purge_pages(cache) + cache_purge_shelves(cache) +
                      cache_purge_lent(cache, true);
+        bytes += common_purge_pages();
     }
     bytes += large_purge();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)

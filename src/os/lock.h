@@ -20,6 +20,7 @@ enum lock_rank {
     RANK_CHECK,        /* records of blocks, the quarantine, call stacks */
     RANK_SHARED_CACHE, /* the cache of threads that have none of their own */
     RANK_REGISTRY,     /* the list of all caches */
+    RANK_COMMON,       /* the slabs of a doubling of SMALL classes */
     RANK_CACHE,        /* a cache's queue of slabs with remote frees */
     RANK_CLASS,        /* the depot of a size class */
     RANK_ZONE,         /* empty slabs of a zone */
@@ -100,6 +101,25 @@ HOT_INLINE void lock_acquire_often(struct lock *lock, enum lock_rank rank) {
     store_relaxed(&lock->word, thread_id());
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     store_relaxed(&lock->acquired, lock->acquired + 1);
+}
+
+/* The same, if nobody holds it. */
+HOT_INLINE bool lock_try_often(struct lock *lock, enum lock_rank rank) {
+    uintptr_t expected = 0;
+    if (SLM_DEBUG || !lock_is_alone()) {
+        if (UNLIKELY(!cas_acquire(&lock->word, &expected, thread_id())))
+            return false;
+        if (SLM_DEBUG && rank != RANK_UNCHECKED)
+            lock_rank_push(lock, rank);
+    } else {
+        if (UNLIKELY(load_relaxed(&lock->word) != 0))
+            return false;
+        store_relaxed(&lock->word, thread_id());
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    }
+    store_relaxed(&lock->acquired, lock->acquired + 1);
+    (void)rank;
+    return true;
 }
 
 HOT_INLINE void lock_release_often(struct lock *lock, enum lock_rank rank) {

@@ -54,7 +54,7 @@ struct log_record {
 
 _Static_assert(sizeof(struct log_record) == 32, "a power of two");
 
-enum { LOG_CLASSES_MAX = 64, LOG_CALLS_MAX = 32, LOG_NAME_BYTES = 32, LOG_PROGRAM_BYTES = 128 };
+enum { LOG_CLASSES_MAX = 96, LOG_CALLS_MAX = 32, LOG_NAME_BYTES = 32, LOG_PROGRAM_BYTES = 128 };
 
 struct log_header {
     char magic[8]; /* LOG_MAGIC */
@@ -84,9 +84,9 @@ struct log_header {
 };
 
 #define LOG_MAGIC "SLMLOG1\n"
-enum { LOG_VERSION = 1, LOG_HEADER_BYTES = 4096 };
+enum { LOG_VERSION = 2, LOG_HEADER_BYTES = 4096 };
 
-_Static_assert(sizeof(struct log_header) == 512 + LOG_CALLS_MAX * LOG_NAME_BYTES &&
+_Static_assert(sizeof(struct log_header) == 640 + LOG_CALLS_MAX * LOG_NAME_BYTES &&
                    sizeof(struct log_header) <= LOG_HEADER_BYTES,
                "as documented");
 

@@ -162,6 +162,10 @@ static void put_owner(struct show *show, const struct slab_view *view) {
         out_format(show->out, "owner: threads without a cache\n");
         return;
     }
+    if (cache_is_common(cache)) {
+        out_format(show->out, "owner: all threads\n");
+        return;
+    }
     uintptr_t thread = load_relaxed(&cache->thread);
     out_format(show->out, "owner thread %p%s\n", (void *)thread,
                load_relaxed(&cache->state) == CACHE_VANISHED ? " (left behind by a fork)"
@@ -182,6 +186,8 @@ static const char *state_name(enum slab_state state) {
         return "purged";
     case SLAB_FULL:
         return "full";
+    case SLAB_AWAY:
+        return "being purged";
     case SLAB_SHELVED:
         return "in the depot";
     case SLAB_ORPHANED:

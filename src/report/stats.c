@@ -1,7 +1,7 @@
 /* Purpose: stats.h: the figures. stats_print.c shows them. */
 #include "report/stats.h"
 
-#include "cache/cache.h"
+#include "cache/common.h"
 #include "check/check.h"
 #include "heap/heap.h"
 #include "large/large.h"
@@ -54,9 +54,9 @@ static void add_lock(struct slm_stats *stats, enum slm_lock_kind kind, const str
 static void visit_cache(struct cache *cache, void *context) {
     struct slm_stats *stats = context;
     add_lock(stats, SLM_LOCK_QUEUE, &cache->lock);
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
-        stats->classes[cls].frees += load_relaxed(&cache->bins[cls].frees);
-    stats->caches++;
+    for (unsigned cls = cache->first_class; cls < cache->end_class; cls++)
+        stats->classes[cls].frees += load_relaxed(&cache_bin(cache, cls)->frees);
+    stats->caches += !cache_is_common(cache);
 }
 
 static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct slm_stats *stats) {
@@ -79,8 +79,10 @@ static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct sl
 
 /* All but the caches'. */
 static void sum_locks(struct slm_stats *stats) {
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         add_lock(stats, SLM_LOCK_CLASS, &depots[cls].lock);
+    for (struct common *c = NULL; (c = common_next(c)) != NULL;)
+        add_lock(stats, SLM_LOCK_CLASS, &c->lock);
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         add_lock(stats, SLM_LOCK_ZONE, &zones[kind].lock);
     add_lock(stats, SLM_LOCK_LARGE, large_lock());

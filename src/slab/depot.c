@@ -1,7 +1,7 @@
 /* Purpose: depot.h. */
 #include "slab/depot.h"
 
-struct depot depots[CLASS_COUNT];
+struct depot depots[TINY_CLASSES];
 
 void depot_adopt_locked(struct depot *depot, struct slab *slab, uintptr_t owner) {
     if (slab->state == SLAB_SHELVED) {

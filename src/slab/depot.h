@@ -1,4 +1,4 @@
-/* Purpose: the depots, one per size class: slabs with free slots that no thread owns.
+/* Purpose: the depots, one per class of TINY: slabs with free slots that no thread owns.
  * Owns:    those slabs, while they are shelved.
  * Locking: one lock per class (RANK_CLASS). It guards the list, and every change of a slab's
  *          `owner` from "nobody" to somebody; changes to "nobody" hold the leaving cache's lock
@@ -20,7 +20,7 @@ struct depot {
     uint64_t adopted; /* slabs that found a new owner here, or by a free */
 } CACHE_ALIGNED;
 
-extern struct depot depots[CLASS_COUNT];
+extern struct depot depots[TINY_CLASSES];
 
 /* Takes a slab for `owner`; NULL if the shelf is empty. Remote frees may be pending in it. */
 struct slab *depot_take(unsigned cls, uintptr_t owner);

@@ -36,6 +36,7 @@ enum slab_state {
     SLAB_SPARSE,   /* the same, and little of it is live */
     SLAB_PURGED,   /* the same, and its free pages were given back */
     SLAB_FULL,     /* owned; on its owner's list of slabs with few or no free slots */
+    SLAB_AWAY,     /* owned; nobody allocates from it while its free pages are given back */
     SLAB_SHELVED,  /* unowned; on the depot's list */
     SLAB_ORPHANED, /* unowned; full when its owner left, on no list */
 };

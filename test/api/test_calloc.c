@@ -18,7 +18,7 @@ Test(calloc_zero, malloc_is_ours) { cr_assert(is_ours("malloc")); }
 static size_t block_count(size_t size) {
     if (size > 131072)
         return 4;
-    size_t count = (size <= 1024 ? 3 * (size_t)65536 : 3 * ((size_t)1 << 20)) / size + 2;
+    size_t count = (size <= 4096 ? 3 * (size_t)65536 : 3 * ((size_t)1 << 20)) / size + 2;
     return count < BLOCKS_MAX ? count : BLOCKS_MAX;
 }
 
@@ -71,7 +71,7 @@ Test(calloc_zero, in_every_class, .timeout = 120) {
         size = usable + 1;
         classes++;
     }
-    cr_assert_eq(classes, 48, "%u classes", classes);
+    cr_assert_eq(classes, SLM_CLASS_COUNT, "%u classes", classes);
 }
 
 Test(calloc_zero, in_large_blocks, .timeout = 120) {
@@ -82,7 +82,7 @@ Test(calloc_zero, in_large_blocks, .timeout = 120) {
 /* Slabs move between classes; a fresh one half used by one class is dirty for the next. */
 Test(calloc_zero, when_slabs_change_their_class, .timeout = 120) {
     uint64_t random = 77;
-    static const size_t sizes[] = {16, 48, 1024, 1280, 3000, 20000, 65000, 131072, 150000};
+    static const size_t sizes[] = {16, 48, 1024, 3000, 4608, 20000, 65000, 131072, 150000};
     for (int round = 0; round < 120; round++) {
         size_t size = sizes[next_random(&random) % (sizeof sizes / sizeof *sizes)];
         size_t count = 1 + next_random(&random) % (size > 131072 ? 4 : block_count(size));
@@ -127,7 +127,7 @@ Test(calloc_zero, after_large_blocks_were_resized) {
 
 /* --- other ways in which memory goes back ---- */
 
-static const size_t all_kinds[] = {16, 112, 1024, 1280, 12000, 65536, 131072, 300000};
+static const size_t all_kinds[] = {16, 112, 1024, 4608, 12000, 65536, 131072, 300000};
 enum { KINDS = sizeof all_kinds / sizeof *all_kinds, OF_EACH = 400 };
 static void *kinds[KINDS][OF_EACH];
 

@@ -11,7 +11,7 @@
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* mallinfo, in favour of mallinfo2 */
 
-enum { BLOCKS = 1000, TINY_BYTES = 100, TINY_SLOT = 112, SMALL_BYTES = 3000, SMALL_SLOT = 3072 };
+enum { BLOCKS = 1000, TINY_BYTES = 100, TINY_SLOT = 112, SMALL_BYTES = 5000, SMALL_SLOT = 5120 };
 enum { LARGE_BYTES = 1 << 20 };
 
 static void *tiny[BLOCKS], *small[BLOCKS], *large[3];
@@ -245,7 +245,7 @@ Test(inspect, malloc_info_is_well_formed_and_true) {
     cr_assert_geq(elements, 10);
     cr_assert(xml_is_well_formed(during, &elements), "%s", during);
     cr_assert_eq(xml_number(during, "<malloc", "version"), 1);
-    static const char *const rows[] = {"<class slot_bytes=\"112\"", "<class slot_bytes=\"3072\""};
+    static const char *const rows[] = {"<class slot_bytes=\"112\"", "<class slot_bytes=\"5120\""};
     for (int i = 0; i < 2; i++) {
         cr_assert_geq(xml_number(before, rows[i], "live"), 1);
         cr_assert_eq(xml_number(during, rows[i], "live"),

@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
     char *poem = malloc(60);
     strcpy(poem, "All that is gold does not glitter");
     for (unsigned i = 0; i < 40; i++)
-        papers[i] = memset(malloc(3000), 'a' + (int)i % 26, 3000);
+        papers[i] = memset(malloc(5000), 'a' + (int)i % 26, 5000);
     for (unsigned i = 4; i < 40; i++)
         free(papers[i]);
     memset(malloc(1 << 20), 1, 1 << 19);

@@ -122,9 +122,10 @@ void table_check_heap(void) {
 #endif
 }
 
-/* The shared cache outlives every thread, and so keeps slabs that it once allocated from. */
+/* What threads borrow outlives them, and so keeps slabs that it once allocated from. */
 static bool is_accounted_for(struct slab *slab, void *context) {
-    if (slab->state != SLAB_EMPTY && owner_cache(slab->owner) != &cache_shared)
+    const struct cache *owner = owner_cache(slab->owner);
+    if (slab->state != SLAB_EMPTY && (owner == NULL || !cache_is_borrowed(owner)))
         *(bool *)context = false;
     return true;
 }

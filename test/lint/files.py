@@ -31,7 +31,7 @@ FOREIGN_NAMES = re.compile(
     r"|__(GNUC|GNUC_MINOR|clang|x86_64|aarch64|GLIBC|GLIBC_MINOR|linux|ELF|OPTIMIZE)__"
     r"|__(ATOMIC|ORDER|BYTE_ORDER|SIZEOF|STDC|SANITIZE)_\w*|__has_\w+"
     r"|__(builtin|atomic|sync|asan|tsan|lsan|ubsan|msan|sanitizer)_\w+"
-    r"|__(libc|cxa|gxx|register|posix|errno|malloc|realloc|free|nptl)_\w+|__environ|__progname"
+    r"|__(libc|cxa|gxx|register|posix|errno|malloc|realloc|free|nptl|rseq)_\w+|__environ|__progname"
     r"|__libc\w*|__curbrk|_IO_\w+|_chain|_Unwind_\w+|_URC_\w+"
     r"|_Z\w+|_ITM_\w+|_exit|_Exit|_SC_\w+|_PATH_\w+|__gmon_start__"
     r"|__kernel_\w+|__NR_\w+|_dl_\w+|_r_debug|_DYNAMIC|__start_\w+|__stop_\w+)$")

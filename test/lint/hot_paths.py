@@ -13,8 +13,6 @@ sys.dont_write_bytecode = True
 import machine_code  # noqa: E402
 
 LIMITS = {"malloc": 32, "free": 42}
-# Functions in which hot code for SMALL blocks lies, if the compiler kept them apart.
-ALSO_FREE_OF_LOCKS = ("malloc_above_tiny",)
 # What neither malloc nor calloc may lead back to: any way into an allocator.
 ALLOCATORS = {"malloc", "calloc", "realloc", "free", "aligned_alloc", "memalign", "posix_memalign",
               "reallocarray", "valloc", "pvalloc", "cfree", "strdup"}
@@ -32,13 +30,10 @@ def check_hot_path(code, name, limit, fail):
         fail(f"{name}: '{text}' on the hot path")
     if len(path) > limit:
         fail(f"{name}: {len(path)} instructions on the hot path, at most {limit} are allowed")
-    for function in (name, *ALSO_FREE_OF_LOCKS):
-        if function in code.symbols:
-            start = code.function_of[code.symbols[function]]
-            for instruction in code.functions[start]:
-                if machine_code.is_locked(instruction):
-                    fail(f"{function}: '{instruction.text}': its hot code belongs into functions "
-                         "without locked instructions, its slow code elsewhere")
+    for instruction in code.functions[code.function_of[code.symbols[name]]]:
+        if machine_code.is_locked(instruction):
+            fail(f"{name}: '{instruction.text}': its hot code belongs into functions without "
+                 "locked instructions, its slow code elsewhere")
 
 
 def check_no_recursion(code, name, fail):

@@ -50,10 +50,10 @@ class Log:
          self.classes,
          self.calls, self.dropped, self.kinds, self.thread, self.least, self.most, _,
          program) = struct.unpack_from("<8s4I4Q2IQ4IQ2I3Q128s", data)
-        require(magic == b"SLMLOG1\n" and self.version == 1 and size == 32, "header")
+        require(magic == b"SLMLOG1\n" and self.version == 2 and size == 32, "header")
         self.program = program.split(b"\0")[0].decode()
-        self.slots = struct.unpack_from("<64I", data, 256)
-        self.names = [data[512 + 32 * i:544 + 32 * i].split(b"\0")[0].decode()
+        self.slots = struct.unpack_from("<96I", data, 256)
+        self.names = [data[640 + 32 * i:672 + 32 * i].split(b"\0")[0].decode()
                       for i in range(self.calls)]
         self.lost = max(0, self.next - self.capacity)
         self.unfinished, self.events, first = 0, [], None
@@ -163,7 +163,7 @@ def check_places(events):
             require(size == 0, event)
         else:
             zone, slot = place.split("/")
-            require(int(slot) >= size and zone == ("TINY" if int(slot) <= 1024 else "SMALL"), event)
+            require(int(slot) >= size and zone == ("TINY" if int(slot) <= 4096 else "SMALL"), event)
 
 
 def case_file(case):

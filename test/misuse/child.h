@@ -16,8 +16,8 @@ enum zone { TINY, SMALL, LARGE, ZONES };
 enum { SETUP_FAILED = 9, SECONDS_MAX = 5 };
 
 /* Bytes that are asked for, and that a block of the zone then has. */
-static const size_t request_bytes[ZONES] = {90, 3000, 300000};
-static const size_t block_bytes[ZONES] = {96, 3072, 303104};
+static const size_t request_bytes[ZONES] = {90, 5000, 300000};
+static const size_t block_bytes[ZONES] = {96, 5120, 303104};
 
 extern enum zone zone;
 

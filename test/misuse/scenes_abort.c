@@ -15,7 +15,7 @@
 static void say(const char *text) { require(write(1, text, strlen(text)) > 0); }
 
 static void use_heap(void) {
-    static const size_t sizes[] = {1, 90, 1000, 3000, 100000, 300000, 2000000};
+    static const size_t sizes[] = {1, 90, 1000, 3000, 5000, 100000, 300000, 2000000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char *a = malloc(sizes[i]);
         char *b = calloc(1, sizes[i]);

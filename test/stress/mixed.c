@@ -192,7 +192,7 @@ static void check_figures(void) {
               c->slots);
         CHECK(c->allocations - c->frees == c->live, "class of %zu bytes: %zu live", c->slot_bytes,
               c->live);
-        *(c->slot_bytes <= 1024 ? &tiny : &small) += c->slabs;
+        *(c->slot_bytes <= 4096 ? &tiny : &small) += c->slabs;
     }
     CHECK(tiny == stats.tiny.slabs, "%zu TINY slabs, not %zu", tiny, stats.tiny.slabs);
     CHECK(small == stats.small.slabs, "%zu SMALL slabs, not %zu", small, stats.small.slabs);

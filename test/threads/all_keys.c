@@ -49,7 +49,7 @@ int main(void) {
     size_t rss = 0;
     for (size_t i = 0; i < THREADS / AT_ONCE; i++) {
         batch(i);
-        if (i == THREADS / AT_ONCE / 5)
+        if (i == THREADS / AT_ONCE / 2)
             rss = rss_bytes();
     }
     CHECK(SLM_PREFIXED || rss_bytes() <= rss + rss / 4 + 8 * MIB, "RSS %zu, was %zu", rss_bytes(),

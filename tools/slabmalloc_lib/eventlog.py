@@ -60,21 +60,21 @@ class Log:
             raise Refused(f"{path}: {error.strerror}") from None
         if self.magic != MAGIC:
             raise Refused(f"{path} is no event log of slabmalloc")
-        if self.version != 1 or self.record_bytes != RECORD_BYTES:
+        if self.version != 2 or self.record_bytes != RECORD_BYTES:
             raise Refused(f"{path}: version {self.version} of the format is not known here")
-        if self.header_bytes < 1536 or not self.capacity or self.capacity & (self.capacity - 1):
+        if self.header_bytes < 1664 or not self.capacity or self.capacity & (self.capacity - 1):
             raise Refused(f"{path} is damaged: its header can't be right")
         self.unfinished = 0
 
     def _read_header(self):
         self.file.seek(0)
-        head = self.file.read(1536)
-        head += bytes(1536 - len(head))
+        head = self.file.read(1664)
+        head += bytes(1664 - len(head))
         for name, value in zip(FIELDS, HEADER.unpack_from(head)):
             setattr(self, name, value)
         self.program = head[128:256].split(b"\0")[0].decode(errors="replace")
-        self.slot_bytes = struct.unpack_from("<64I", head, 256)
-        self.call_names = [head[512 + 32 * i:544 + 32 * i].split(b"\0")[0].decode(errors="replace")
+        self.slot_bytes = struct.unpack_from("<96I", head, 256)
+        self.call_names = [head[640 + 32 * i:672 + 32 * i].split(b"\0")[0].decode(errors="replace")
                            for i in range(32)]
 
     def refresh(self):
@@ -85,7 +85,7 @@ class Log:
         return max(0, self.next - self.capacity)
 
     def _where(self, cls):
-        if cls < self.classes and cls < 64:
+        if cls < self.classes and cls < 96:
             zone = "TINY" if cls < self.tiny_classes else "SMALL"
             return f"{zone}/{self.slot_bytes[cls]}"
         return {253: "EMPTY", 254: "LARGE"}.get(cls, "-")

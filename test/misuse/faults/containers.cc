@@ -17,7 +17,7 @@ template <size_t n> using payload = std::array<char, n>;
 
 // Runs one of three functions, by the zone.
 #define BY_ZONE(function)                                                                          \
-    (zone == TINY ? function<90>() : zone == SMALL ? function<3000>() : function<300000>())
+    (zone == TINY ? function<90>() : zone == SMALL ? function<5000>() : function<300000>())
 
 void look_for_secret(const char *from) {
     const volatile char *byte = hidden(from);

@@ -146,7 +146,7 @@ def compare(directory, library, preset):
     for case, word, done in all_cases(directory, slabmalloc(library, preset)):
         expected = table.pop(case, {}).get(preset, "nothing, it is not in the table")
         count += 1
-        bad = word != expected
+        bad = word not in expected.split(" or ")
         if not bad and word in ("double free", "overflow", "write after free", "mismatched free",
                                 "wrong size", "wrong alignment", "use after free"):
             bad = not names_the_block(case, done)
@@ -162,10 +162,13 @@ def compare(directory, library, preset):
 
 
 def write(directory, library):
-    table = {}
+    """Where one of several outcomes is expected, as chance has it, that stays."""
+    table, before = {}, read_table()
     for preset in PRESETS:
         for case, word, _ in all_cases(directory, slabmalloc(library, preset)):
-            table.setdefault(case, {})[preset] = word
+            expected = before.get(case, {}).get(preset, "")
+            table.setdefault(case, {})[preset] = (expected if word in expected.split(" or ")
+                                                  else word)
     write_table(table)
     return 0
 

@@ -90,7 +90,7 @@ template <size_t n> void delete_as_base() {
 }
 void base_without_virtual() {
     zone == TINY    ? delete_as_base<90>()
-    : zone == SMALL ? delete_as_base<3000>()
+    : zone == SMALL ? delete_as_base<5000>()
                     : delete_as_base<300000>();
     afterwards();
 }
@@ -105,7 +105,7 @@ template <size_t n> void delete_as_second_base() {
 }
 void second_base_without_virtual() {
     zone == TINY    ? delete_as_second_base<90>()
-    : zone == SMALL ? delete_as_second_base<3000>()
+    : zone == SMALL ? delete_as_second_base<5000>()
                     : delete_as_second_base<300000>();
     afterwards();
 }
@@ -185,7 +185,7 @@ template <size_t n> struct square : shape { char data[n]; };
 template <size_t n> shape *make_square() { return new square<n>; }
 void double_delete_virtual() {
     shape *object = zone == TINY    ? make_square<90>()
-                    : zone == SMALL ? make_square<3000>()
+                    : zone == SMALL ? make_square<5000>()
                                     : make_square<300000>();
     delete object;
     delete reinterpret_cast<shape *>(hidden(object));

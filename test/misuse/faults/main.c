@@ -11,7 +11,7 @@ enum zone zone;
 size_t bytes;
 static const char *seen;
 
-static const size_t zone_bytes[ZONES] = {90, 3000, 300000};
+static const size_t zone_bytes[ZONES] = {90, 5000, 300000};
 
 /* More than a slab of slabmalloc has slots, so that two of them are neighbours for certain. */
 enum { MANY = 1300 };

@@ -40,7 +40,7 @@ static size_t list_length(const struct slab *list, unsigned state) {
 
 /* The invariants of cache.h, for every class. */
 static void expect_invariants(void) {
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++) {
         const struct bin *bin = &cache->bins[cls];
         const struct slab *current = cache_current(cache, cls);
         EXPECT(current != NULL);
@@ -51,8 +51,8 @@ static void expect_invariants(void) {
         list_length(bin->lists[LIST_PURGED], SLAB_PURGED);
         list_length(bin->lists[LIST_FULL], SLAB_FULL);
     }
-    for (size_t step = 0; step < TINY_STEPS; step++)
-        EXPECT_AT(cache->tiny[step] == cache_current(cache, tiny_class_of_step[step]), step);
+    for (size_t step = 0; step < FINE_STEPS; step++)
+        EXPECT_AT(cache->fine[step] == cache_current(cache, fine_class_of_step[step]), step);
 }
 
 static void *take(unsigned cls) {
@@ -78,10 +78,10 @@ Test(cache, no_slab_is_full_and_has_no_slots) {
 Test(cache, the_first_hot_calls_of_a_thread_find_nothing_and_change_nothing) {
     void *pointer = &pointer;
     EXPECT(cache_self == &cache_boot && !cache_is_live(cache_self));
-    for (size_t bytes = 0; bytes <= TINY_MAX_BYTES; bytes++)
-        EXPECT_AT(!hot_malloc_tiny(bytes, &pointer), bytes);
-    for (size_t bytes = TINY_MAX_BYTES + 1; bytes <= SMALL_MAX_BYTES; bytes++)
-        EXPECT_AT(!hot_malloc_small(bytes, &pointer), bytes);
+    for (size_t bytes = 0; bytes <= FINE_MAX_BYTES; bytes++)
+        EXPECT_AT(!hot_malloc_fine(bytes, &pointer), bytes);
+    for (size_t bytes = FINE_MAX_BYTES + 1; bytes <= TINY_MAX_BYTES; bytes++)
+        EXPECT_AT(!hot_malloc_coarse(bytes, &pointer), bytes);
     EXPECT(pointer == &pointer);
     EXPECT(zones[ZONE_TINY].range_count == 0);
 }
@@ -89,14 +89,14 @@ Test(cache, the_first_hot_calls_of_a_thread_find_nothing_and_change_nothing) {
 Test(cache, a_refill_serves_all_sizes_of_its_class_and_no_other, .init = set_up) {
     void *pointer;
     expect_invariants();
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++) {
         EXPECT(cache_refill(cache, cls, true) == cache_current(cache, cls));
         expect_invariants();
     }
-    for (size_t bytes = 0; bytes <= SMALL_MAX_BYTES; bytes += bytes < 2048 ? 1 : 333) {
+    for (size_t bytes = 0; bytes <= TINY_MAX_BYTES; bytes++) {
         bool full = cache_current(cache, class_of(bytes))->summary == 0;
-        bool hot = bytes <= TINY_MAX_BYTES ? hot_malloc_tiny(bytes, &pointer)
-                                           : hot_malloc_small(bytes, &pointer);
+        bool hot = bytes <= FINE_MAX_BYTES ? hot_malloc_fine(bytes, &pointer)
+                                           : hot_malloc_coarse(bytes, &pointer);
         EXPECT_AT(hot == !full, bytes);
         if (full)
             pointer = take(class_of(bytes));
@@ -113,11 +113,11 @@ Test(cache, slots_come_lowest_first_and_every_slab_is_used_up, .init = set_up) {
         EXPECT(slab != first && slab->state == SLAB_CURRENT);
         for (size_t slot = 0; slot < slab->slots; slot++, slots++) {
             void *pointer;
-            EXPECT(hot_malloc_tiny(90, &pointer));
+            EXPECT(hot_malloc_fine(90, &pointer));
             EXPECT_EQ(slot_of(slab, pointer), slot);
         }
         void *none;
-        EXPECT(!hot_malloc_tiny(90, &none));
+        EXPECT(!hot_malloc_fine(90, &none));
         EXPECT_EQ(slab->summary, 0);
         first = slab;
     }
@@ -218,11 +218,11 @@ Test(cache, random_life_keeps_the_invariants, .init = set_up) {
 
 Test(cache, without_memory_a_refill_is_null_and_later_a_slab, .init = set_up) {
     os_inject(OS_COMMIT, 0, UINT32_MAX / 4);
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         EXPECT_AT(cache_refill(cache, cls, true) == NULL, cls);
     expect_invariants();
     os_inject(0, 0, 0);
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         EXPECT_AT(take(cls) != NULL, cls);
     expect_invariants();
 }

@@ -87,7 +87,7 @@ Test(remote, the_owner_merges_when_it_drains, .init = set_up) {
 Test(remote, the_owner_comes_back_to_remotely_freed_slots_before_a_new_slab, .init = set_up) {
     void *pointer;
     in_another_thread(free_several);
-    while (hot_malloc_tiny(BYTES, &pointer))
+    while (hot_malloc_fine(BYTES, &pointer))
         EXPECT(zone_find((uintptr_t)pointer) == slab);
     EXPECT(heap_malloc(BYTES) == blocks[0]);
     EXPECT_EQ(zones[ZONE_TINY].used, 1);
@@ -228,7 +228,7 @@ Test(remote, many_threads_that_free_all_leave_nothing_behind, .init = set_up) {
     EXPECT_EQ(faults[0], FAULT_NONE);
     EXPECT_EQ(zones[ZONE_TINY].used, 1);
     EXPECT(zones[ZONE_TINY].used_peak <= 2);
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
         EXPECT_EQ(depots[cls].count, 0);
 }
 

@@ -7,16 +7,20 @@
 static const uint32_t sizes[CLASS_COUNT] = {
     16,    32,    48,    64,    80,    96,    112,   128,   160,   192,   224,    256,
     320,   384,   448,   512,   640,   768,   896,   1024,  1280,  1536,  1792,   2048,
-    2560,  3072,  3584,  4096,  5120,  6144,  7168,  8192,  10240, 12288, 14336,  16384,
-    20480, 24576, 28672, 32768, 40960, 49152, 57344, 65536, 81920, 98304, 114688, 131072};
+    2560,  3072,  3584,  4096,
+    4608,  5120,  5632,  6144,  6656,  7168,  7680,  8192,
+    9216,  10240, 11264, 12288, 13312, 14336, 15360, 16384,
+    18432, 20480, 22528, 24576, 26624, 28672, 30720, 32768,
+    36864, 40960, 45056, 49152, 53248, 57344, 61440, 65536,
+    73728, 81920, 90112, 98304, 106496, 114688, 122880, 131072};
 
-Test(classes, are_exactly_these_48) {
+Test(classes, are_exactly_these_68) {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         EXPECT_EQ(size_classes[cls].slot_bytes, sizes[cls]);
-        EXPECT_EQ(size_classes[cls].zone, sizes[cls] <= 1024 ? ZONE_TINY : ZONE_SMALL);
+        EXPECT_EQ(size_classes[cls].zone, sizes[cls] <= 4096 ? ZONE_TINY : ZONE_SMALL);
         EXPECT_EQ(size_classes[cls].magic, magic_of(sizes[cls]));
     }
-    EXPECT_EQ(TINY_CLASSES, 20);
+    EXPECT_EQ(TINY_CLASSES, 28);
 }
 
 Test(classes, every_size_gets_the_smallest_class_that_holds_it) {
@@ -29,10 +33,10 @@ Test(classes, every_size_gets_the_smallest_class_that_holds_it) {
     EXPECT_EQ(class_of(SMALL_MAX_BYTES), CLASS_COUNT - 1);
 }
 
-Test(classes, rounding_loses_a_quarter_at_most) {
+Test(classes, rounding_loses_a_quarter_at_most_and_an_eighth_of_small) {
     for (size_t bytes = 1; bytes <= SMALL_MAX_BYTES; bytes++) {
         size_t lost = sizes[class_of(bytes)] - bytes;
-        EXPECT_AT(bytes <= 64 ? lost < 16 : 4 * lost <= bytes, bytes);
+        EXPECT_AT(bytes <= 64 ? lost < 16 : (bytes <= 4096 ? 4 : 8) * lost <= bytes, bytes);
     }
 }
 

@@ -199,12 +199,12 @@ Test(verify, lists_of_the_own_cache) {
     DAMAGE(purged->countdown, (uint32_t)purged->slots - slab_count_free(purged) + 1,
            "a purged slab's countdown does not end before it is empty");
     DAMAGE(bin->lists[LIST_FULL], partial, "a slab is listed under another class");
-    DAMAGE(cache->tiny[19], cache->tiny[6], "the current slab of a size is not that of its class");
-    DAMAGE(cache->tiny[6], (struct slab *)&cache_no_slab, "a cache has lost a slab");
+    DAMAGE(cache->fine[19], cache->fine[6], "the current slab of a size is not that of its class");
+    DAMAGE(cache->fine[6], (struct slab *)&cache_no_slab, "a cache has lost a slab");
     DAMAGE(full->owner, (uintptr_t)&cache_shared, "a cache has lost a slab");
     DAMAGE(full->owner, (uintptr_t)cache | OWNER_PENDING, "a slab with remote frees is not queued");
     DAMAGE(cache->remote_queue, full, "a slab is queued twice, or not as pending");
-    DAMAGE(cache_boot.tiny[3], full, "a cache without a thread is not empty");
+    DAMAGE(cache_boot.fine[3], full, "a cache without a thread is not empty");
     DAMAGE(cache_dead.bins[2].lists[LIST_FULL], full, "a cache without a thread is not empty");
     expect_whole();
 }
@@ -273,7 +273,7 @@ Test(verify, depots) {
     DAMAGE(on_shelf->prev, on_shelf, "a depot's shelf is linked wrongly");
     DAMAGE(depot->count, depot->count + 1, "a depot counts its slabs wrongly");
     DAMAGE(depot->count, 0, "a depot's shelf is longer than its count");
-    DAMAGE(on_shelf->summary, on_shelf->summary ^ 1, "a slab's summary denies its bits");
+    DAMAGE(on_shelf->summary, on_shelf->summary ^ 2, "a slab's summary denies its bits");
     DAMAGE(on_shelf->owner, (uintptr_t)cache_self, "a slab on the shelf has an owner");
     struct slab *head = depot->shelf;
     depot->shelf = NULL;
@@ -311,7 +311,7 @@ Test(verify, registry) {
     DAMAGE(pooled->pool_next, pooled, "the pool of caches is linked in a circle");
     struct slab *slab = own_current();
     DAMAGE(slab->owner, (uintptr_t)pooled, "a slab's owner is a cache without a thread");
-    DAMAGE(pooled->small[4], slab, "a cache without a thread is not empty");
+    DAMAGE(pooled->coarse[4], slab, "a cache without a thread is not empty");
     DAMAGE(pooled->all_next, NULL, "a cache in use is not listed under its thread");
     expect_whole();
 }

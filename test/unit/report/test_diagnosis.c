@@ -29,7 +29,7 @@ static void free_at_once(void) {
     EXPECT(cache_free_remote(&cache_shared, slab, slot + 1) == FAULT_NONE); /* queues the slab */
     slab->remote_bits[slot / 64] |= (uint64_t)1 << slot % 64;
     (void)second;
-    slm_malloc(5000); /* the first of its class: looks at the queue */
+    slm_malloc(3000); /* the first of its class: looks at the queue */
 }
 
 /* Runs it in a child with standard error on a pipe. */

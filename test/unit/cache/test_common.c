@@ -1,0 +1,251 @@
+/* Protects: the slabs of SMALL, which threads share by rows: a block goes back to the row it came
+ * from, whoever frees it, once; a row takes slabs with room over from another one rather than new
+ * ones; free pages go back while nobody allocates from their slabs and everybody may free in them;
+ * and a signal handler inside of all this neither waits for ever nor gets what is in use. */
+#include "../expect.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cache/hot.h"
+#include "heap/heap.h"
+#include "slab/zone.h"
+
+enum { BYTES = 5000, BLOCKS = 204 * 20, KEPT = 17 };
+
+static unsigned cls;
+static char *blocks[BLOCKS];
+
+static void set_up(void) {
+    quiet_os();
+    heap_set_up();
+    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+    cls = class_of(BYTES);
+    for (unsigned row = 0; row < 2; row++) {
+        common_add_row(row);
+        for (unsigned i = 0; i < DOUBLINGS; i++) {
+            common_enter(&commons[row * DOUBLINGS + i])->next_look_ms = UINT64_MAX;
+            common_leave(&commons[row * DOUBLINGS + i]);
+        }
+    }
+}
+
+static struct common *row(unsigned number) {
+    return &commons[number * DOUBLINGS + (cls - TINY_CLASSES) / COARSE_CLASSES];
+}
+
+static struct slab *refill(struct common *common, bool may_grow) {
+    struct slab *slab = cache_refill(common_enter(common), cls, may_grow);
+    common_leave(common);
+    return slab;
+}
+
+static char *take(struct common *common) {
+    struct slab *slab = refill(common, true);
+    size_t slot = SIZE_MAX;
+    EXPECT(slab != NULL && slab_take(slab, &slot));
+    return slab_slot_address(slab, slot);
+}
+
+static void expect_whole(void) {
+    struct violation violation = {0};
+    cr_assert(heap_verify(&violation), "%s", violation.what);
+}
+
+static enum fault fault;
+
+static void *free_in_thread(void *block) {
+    fault = heap_free(block);
+    return NULL;
+}
+
+static enum fault free_elsewhere(void *block) {
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, free_in_thread, block) == 0);
+    EXPECT(pthread_join(thread, NULL) == 0);
+    return fault;
+}
+
+Test(common, a_block_goes_back_to_its_row_once_whoever_frees_it, .init = set_up) {
+    char *of[2] = {take(row(0)), take(row(1))};
+    struct slab *slabs[2] = {zone_find((uintptr_t)of[0]), zone_find((uintptr_t)of[1])};
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT(common_of_slab(slabs[i]) == row(i));
+        EXPECT_EQ(slab_count_free(slabs[i]), slabs[i]->slots - 1);
+        EXPECT_EQ(i == 0 ? heap_free(of[i]) : free_elsewhere(of[i]), FAULT_NONE);
+        EXPECT_EQ(slab_count_free(slabs[i]), slabs[i]->slots);
+        EXPECT_EQ(slabs[i]->remote_bits[0], 0);
+        EXPECT(common_of_slab(slabs[i]) == row(i));
+        EXPECT_EQ(heap_free(of[i]), FAULT_DOUBLE_FREE);
+        EXPECT_EQ(free_elsewhere(of[i]), FAULT_DOUBLE_FREE);
+        EXPECT_EQ(heap_free(of[i] + 16), FAULT_INTERIOR);
+    }
+    expect_whole();
+}
+
+Test(common, malloc_and_free_take_the_same_slots_hot_or_not, .init = set_up) {
+    void *hot = NULL;
+    char *first = heap_malloc(BYTES);
+    EXPECT(hot_malloc_small(BYTES, &hot));
+    EXPECT((char *)hot == first + size_classes[cls].slot_bytes || SLM_TORTURE);
+    EXPECT(hot_free_small(hot));
+    EXPECT(!hot_free_small(hot) && heap_free(hot) == FAULT_DOUBLE_FREE);
+    EXPECT(!hot_free_small((char *)first + 16) && !hot_free_small(&hot) && !hot_free_small(NULL));
+    EXPECT(heap_malloc(BYTES) == hot);
+    EXPECT(hot_free_small(hot) && hot_free_small(first));
+    expect_whole();
+}
+
+static void fill(struct common *common) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(take(common), (int)(i % 127) + 1, BYTES);
+}
+
+Test(common, a_slab_with_room_goes_to_the_row_that_needs_one, .init = set_up) {
+    fill(row(0));
+    size_t used = zones[ZONE_SMALL].used;
+    struct slab *slab = zone_find((uintptr_t)blocks[0]);
+    size_t freed = 0;
+    EXPECT(slab != cache_current(&row(0)->cache, cls));
+    EXPECT_EQ(heap_free(blocks[freed++]), FAULT_NONE);
+    struct slab *other = refill(row(1), true);
+    EXPECT(common_of_slab(other) == row(1) && other != slab); /* one slot is not worth it */
+    EXPECT_EQ(zones[ZONE_SMALL].used, used + 1);
+    size_t room = other->slots;
+    while (freed < slab->slots / 2)
+        EXPECT_EQ(heap_free(blocks[freed++]), FAULT_NONE);
+    EXPECT(common_of_slab(slab) == row(0));
+    for (; room > 0; room--)
+        EXPECT(zone_find((uintptr_t)take(row(1))) == other);
+    EXPECT(zone_find((uintptr_t)take(row(1))) == slab);
+    EXPECT(common_of_slab(slab) == row(1));
+    EXPECT_EQ(zones[ZONE_SMALL].used, used + 1);
+    expect_whole();
+    EXPECT_EQ(heap_free(blocks[freed]), FAULT_NONE);
+    EXPECT_EQ(heap_free(blocks[freed]), FAULT_DOUBLE_FREE);
+    expect_whole();
+}
+
+static size_t resident_bytes(void) {
+    static unsigned char vector[1 << 14];
+    const struct range *range = &zones[ZONE_SMALL].ranges[0];
+    size_t span = (size_t)range->fresh << SMALL_SLAB_SHIFT;
+    size_t bytes = 0;
+    EXPECT(span / os_page_bytes <= sizeof vector);
+    EXPECT(mincore((void *)range->base, span, vector) == 0);
+    for (size_t i = 0; i < span / os_page_bytes; i++)
+        bytes += (vector[i] & 1) * os_page_bytes;
+    return bytes;
+}
+
+static void thin_out(void) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        if (i % KEPT != 0)
+            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
+static void expect_contents(void) {
+    for (size_t i = 0; i < BLOCKS; i += KEPT)
+        for (size_t k = 0; k < BYTES; k++)
+            EXPECT_AT(blocks[i][k] == (char)(i % 127 + 1), i);
+}
+
+static void free_rest(void) {
+    for (size_t i = 0; i < BLOCKS; i += KEPT)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
+/* 5000 bytes lie in two or three pages. The torture build refuses a fifth of the purges. */
+enum { PINNED = BLOCKS / KEPT * 3 * 4096 + (SLM_TORTURE ? BLOCKS * BYTES / 3 : 0) };
+
+Test(common, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
+    fill(row(0));
+    thin_out();
+    EXPECT(resident_bytes() >= (size_t)BLOCKS * BYTES);
+    EXPECT(common_purge_pages() >= (size_t)BLOCKS * BYTES - PINNED - ((size_t)1 << 20));
+    EXPECT(resident_bytes() <= PINNED);
+    EXPECT_EQ(common_purge_pages(), 0); /* nothing was freed since */
+    expect_contents();
+    expect_whole();
+    free_rest();
+    expect_whole();
+    heap_trim();
+    EXPECT_EQ(zones[ZONE_SMALL].used, 0);
+    EXPECT(resident_bytes() == 0 || SLM_TORTURE);
+    expect_whole();
+}
+
+static void look(void) {
+    row(0)->cache.next_look_ms = 0;
+    common_look();
+    expect_whole();
+}
+
+Test(common, what_is_sparse_for_two_looks_goes_and_so_does_an_idle_current_slab, .init = set_up) {
+    fill(row(0));
+    struct slab *current = cache_current(&row(0)->cache, cls);
+    thin_out();
+    look();
+    EXPECT(resident_bytes() >= (size_t)BLOCKS * BYTES);
+    EXPECT(cache_current(&row(0)->cache, cls) == current);
+    for (unsigned i = 0; i < 8; i++) /* each gives back 8 MiB at most */
+        look();
+    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(cache_current(&row(0)->cache, cls) == &cache_no_slab);
+    EXPECT(current->state == SLAB_PURGED);
+    expect_contents();
+    EXPECT(zone_find((uintptr_t)take(row(0)))->state == SLAB_CURRENT);
+    expect_whole();
+}
+
+Test(common, in_a_slab_that_is_away_all_may_free_and_nobody_allocates, .init = set_up) {
+    fill(row(0));
+    struct cache *cache = common_enter(row(0));
+    struct slab *slab = zone_find((uintptr_t)blocks[0]);
+    size_t slots = slab->slots;
+    EXPECT_EQ(slab->state, SLAB_FULL);
+    cache_unlist(cache, slab);
+    slab->state = SLAB_AWAY;
+    slab->next = NULL;
+    row(0)->away = slab;
+    common_leave(row(0));
+    expect_whole();
+    for (size_t i = 0; i < slots; i++) {
+        EXPECT_EQ(i % 2 == 0 ? heap_free(blocks[i]) : free_elsewhere(blocks[i]), FAULT_NONE);
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_DOUBLE_FREE);
+    }
+    EXPECT_EQ(slab->state, SLAB_AWAY);
+    EXPECT_EQ(slab_count_free(slab), slots);
+    EXPECT_EQ(common_purge_pages(), 0); /* one at a time */
+    for (size_t i = 0; i < slots; i++)
+        EXPECT(zone_find((uintptr_t)take(row(0))) != slab);
+    expect_whole();
+    common_after_fork(); /* the child of a fork in the middle of it */
+    common_leave_all();
+    EXPECT_EQ(slab->state, SLAB_EMPTY);
+    expect_whole();
+}
+
+Test(common, a_signal_handler_inside_is_served_from_elsewhere, .init = set_up) {
+    struct common *common = common_of(cls);
+    char *block = heap_malloc(BYTES);
+    struct slab *slab = zone_find((uintptr_t)block);
+    size_t slot = SIZE_MAX;
+    EXPECT(common_of_slab(slab) == common && slab_slot_at(slab, (uintptr_t)block, &slot));
+    common_enter(common);
+    char *other = heap_malloc(BYTES);
+    EXPECT(other != NULL && zone_find((uintptr_t)other) == NULL);
+    memset(other, 1, BYTES);
+    EXPECT_EQ(heap_free(other), FAULT_NONE);
+    EXPECT_EQ(heap_free(block), FAULT_NONE);
+    EXPECT_EQ(heap_free(block), FAULT_DOUBLE_FREE);
+    common_leave(common);
+    EXPECT_EQ(heap_free(block), FAULT_DOUBLE_FREE);
+    expect_whole();
+    EXPECT_EQ(slab_count_free(slab), slab->slots - 1); /* until it is merged */
+    EXPECT(refill(common, true) == slab);
+    EXPECT_EQ(slab_count_free(slab), slab->slots);
+    EXPECT_EQ(heap_free(block), FAULT_DOUBLE_FREE);
+    expect_whole();
+}
