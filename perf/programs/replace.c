@@ -1,15 +1,18 @@
 /* Purpose: random replacement: a table of blocks, of which one after another is freed and allocated
  *          anew with another size, every byte written.
  *
- *   replace THREADS SLOTS REPLACEMENTS     each thread has a table and does its share of both
+ *   replace THREADS SLOTS REPLACEMENTS [FROM TO]
+ *
+ * Each thread has a table and does its share of both.
  *
  * The choice is skewed: four out of five replacements go to one fifth of the slots, as in testers
  * that follow the 80/20 rule, so that young and old blocks live side by side in the same slabs.
- * Sizes are 8..1023 bytes, log-uniform. With several threads nothing is shared but the
- * allocator. */
+ * Sizes are 2^FROM..2^TO - 1 bytes, log-uniform: 2^3 to 2^10 unless others are told. With several
+ * threads nothing is shared but the allocator. */
 #include "common.h"
 
-static const char usage[] = "THREADS SLOTS REPLACEMENTS";
+static const char usage[] = "THREADS SLOTS REPLACEMENTS [FROM TO]";
+static unsigned least_bits = 3, most_bits = 10;
 
 struct job {
     struct random random;
@@ -26,16 +29,20 @@ static size_t choose(struct random *random, size_t slots) {
     return range == hot ? at * 5 : at + at / 4 + 1;
 }
 
+static unsigned char *get_block(struct random *random, size_t i) {
+    return get_filled(random_log_uniform(random, least_bits, most_bits), (unsigned char)i);
+}
+
 static void *run(void *argument) {
     struct job *job = argument;
     unsigned char **slots = get((job->slots + 1) * sizeof *slots);
     for (size_t i = 0; i < job->slots; i++)
-        slots[i] = get_filled(random_log_uniform(&job->random, 3, 10), (unsigned char)i);
+        slots[i] = get_block(&job->random, i);
     for (size_t i = 0; i < job->replacements; i++) {
         unsigned char **slot = &slots[choose(&job->random, job->slots) % job->slots];
         job->checksum += **slot;
         free(*slot);
-        *slot = get_filled(random_log_uniform(&job->random, 3, 10), (unsigned char)i);
+        *slot = get_block(&job->random, i);
     }
     for (size_t i = 0; i < job->slots; i++)
         free(slots[i]);
@@ -47,6 +54,10 @@ int main(int count, char **arguments) {
     size_t threads = number(count, arguments, 1, usage);
     size_t slots = number(count, arguments, 2, usage);
     size_t replacements = number(count, arguments, 3, usage);
+    if (count > 4) {
+        least_bits = (unsigned)number(count, arguments, 4, usage);
+        most_bits = (unsigned)number(count, arguments, 5, usage);
+    }
     struct job *jobs = get(threads * sizeof *jobs);
     uint64_t checksum = 0;
     for (size_t i = 0; i < threads; i++)
