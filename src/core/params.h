@@ -84,6 +84,9 @@
 /* LARGE: freed mappings kept for reuse (default of the option large_cache). */
 #define LARGE_CACHE_MIN_BYTES ((size_t)64 << 20)
 #define LARGE_CACHE_LIVE_PART 1 /* or this part of the live bytes, if that is more */
+/* A new mapping is as long as this part of the live bytes, if the block is shorter: for those to
+ * come, so that a process has few mappings however many blocks. (perf/memory maps.) */
+#define LARGE_SPARE_LIVE_PART 8
 /* A cached mapping of at least this part of a request is lengthened rather than another one
  * made. */
 #define LARGE_LENGTHEN_PART 2

@@ -11,28 +11,40 @@
  * bin's. BIN_WORDS * 64 of them reach beyond the address space. */
 enum { BIN_WORDS = 3, BINS = BIN_WORDS * 64, FIT_TRIES = 8, POOL_BATCH = 32 };
 
-static struct {
+/* Free extents: by size, and by age. */
+struct set {
     struct extent *bins[BINS];
     uint64_t nonempty[BIN_WORDS];
     struct extent *oldest, *newest;
     size_t bytes, count;
-    struct extent *pool;
-    unsigned pool_count;
-} cache;
+};
 
-size_t extent_free_bytes(void) { return load_relaxed(&cache.bytes); }
-size_t extent_free_count(void) { return load_relaxed(&cache.count); }
+static struct set cached, empty;
+
+static struct {
+    struct extent *extents;
+    unsigned count;
+} pool;
+
+static struct set *set_of(const struct extent *extent) {
+    return extent->is_empty ? &empty : &cached;
+}
+
+size_t extent_free_bytes(void) { return load_relaxed(&cached.bytes); }
+size_t extent_free_count(void) { return load_relaxed(&cached.count); }
+size_t extent_empty_bytes(void) { return load_relaxed(&empty.bytes); }
+size_t extent_empty_count(void) { return load_relaxed(&empty.count); }
 
 bool extent_reserve_descriptors(unsigned count) {
-    while (cache.pool_count < count) {
+    while (pool.count < count) {
         struct extent *batch = metadata_alloc(POOL_BATCH * sizeof *batch);
         if (batch == NULL)
             return false;
         for (unsigned i = 0; i < POOL_BATCH; i++) {
-            batch[i].bin_next = cache.pool;
-            cache.pool = &batch[i];
+            batch[i].bin_next = pool.extents;
+            pool.extents = &batch[i];
         }
-        cache.pool_count += POOL_BATCH;
+        pool.count += POOL_BATCH;
     }
     return true;
 }
@@ -63,16 +75,17 @@ bool extent_set_front(struct extent *extent, size_t front_bytes) {
 }
 
 struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum extent_state state) {
-    struct extent *extent = cache.pool;
+    struct extent *extent = pool.extents;
     ASSERT(extent != NULL);
-    cache.pool = extent->bin_next;
-    cache.pool_count--;
+    pool.extents = extent->bin_next;
+    pool.count--;
     extent->bin_next = NULL;
     store_relaxed(&extent->address, address);
     store_relaxed(&extent->bytes, bytes);
     store_relaxed(&extent->used_bytes, bytes);
     store_relaxed(&extent->front_bytes, 0);
     extent->is_zero = is_zero;
+    extent->is_empty = false;
     extent->note = NULL;
     extent->closed = EXTENT_OPEN;
     store_relaxed(&extent->state, state);
@@ -83,9 +96,9 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
 void extent_forget(struct extent *extent) {
     leave(extent);
     store_relaxed(&extent->state, EXTENT_UNUSED);
-    extent->bin_next = cache.pool;
-    cache.pool = extent;
-    cache.pool_count++;
+    extent->bin_next = pool.extents;
+    pool.extents = extent;
+    pool.count++;
 }
 
 void extent_hide(struct extent *extent) {
@@ -111,48 +124,50 @@ static unsigned bin_below(size_t bytes) {
 }
 
 static void link_free(struct extent *extent) {
+    struct set *set = set_of(extent);
     unsigned bin = bin_below(extent->bytes);
     extent->bin_prev = NULL;
-    extent->bin_next = cache.bins[bin];
+    extent->bin_next = set->bins[bin];
     if (extent->bin_next != NULL)
         extent->bin_next->bin_prev = extent;
-    cache.bins[bin] = extent;
-    cache.nonempty[bin / 64] |= (uint64_t)1 << (bin % 64);
+    set->bins[bin] = extent;
+    set->nonempty[bin / 64] |= (uint64_t)1 << (bin % 64);
 
     extent->newer = NULL;
-    extent->older = cache.newest;
-    if (cache.newest != NULL)
-        cache.newest->newer = extent;
+    extent->older = set->newest;
+    if (set->newest != NULL)
+        set->newest->newer = extent;
     else
-        cache.oldest = extent;
-    cache.newest = extent;
+        set->oldest = extent;
+    set->newest = extent;
     store_relaxed(&extent->state, EXTENT_FREE);
-    store_relaxed(&cache.bytes, cache.bytes + extent->bytes);
-    store_relaxed(&cache.count, cache.count + 1);
+    store_relaxed(&set->bytes, set->bytes + extent->bytes);
+    store_relaxed(&set->count, set->count + 1);
 }
 
 static void unlink_free(struct extent *extent) {
+    struct set *set = set_of(extent);
     unsigned bin = bin_below(extent->bytes);
     if (extent->bin_prev != NULL)
         extent->bin_prev->bin_next = extent->bin_next;
     else
-        cache.bins[bin] = extent->bin_next;
+        set->bins[bin] = extent->bin_next;
     if (extent->bin_next != NULL)
         extent->bin_next->bin_prev = extent->bin_prev;
-    if (cache.bins[bin] == NULL)
-        cache.nonempty[bin / 64] &= ~((uint64_t)1 << (bin % 64));
+    if (set->bins[bin] == NULL)
+        set->nonempty[bin / 64] &= ~((uint64_t)1 << (bin % 64));
 
     if (extent->newer != NULL)
         extent->newer->older = extent->older;
     else
-        cache.newest = extent->older;
+        set->newest = extent->older;
     if (extent->older != NULL)
         extent->older->newer = extent->newer;
     else
-        cache.oldest = extent->newer;
+        set->oldest = extent->newer;
     store_relaxed(&extent->state, EXTENT_BUSY);
-    store_relaxed(&cache.bytes, cache.bytes - extent->bytes);
-    store_relaxed(&cache.count, cache.count - 1);
+    store_relaxed(&set->bytes, set->bytes - extent->bytes);
+    store_relaxed(&set->count, set->count - 1);
 }
 
 static size_t lead_bytes(const struct extent *extent, size_t alignment) {
@@ -166,21 +181,21 @@ static bool fits(const struct extent *extent, size_t bytes, size_t alignment) {
 
 /* The first fit among a few of the bin whose sizes begin below `bytes`, else anything of the next
  * bin that is not empty (all of which is large enough, but for its alignment). */
-static struct extent *find_free(size_t bytes, size_t alignment) {
+static struct extent *find_free(const struct set *set, size_t bytes, size_t alignment) {
     unsigned bin = bin_below(bytes);
     int tries = FIT_TRIES;
-    for (struct extent *e = cache.bins[bin]; e != NULL && tries-- > 0; e = e->bin_next)
+    for (struct extent *e = set->bins[bin]; e != NULL && tries-- > 0; e = e->bin_next)
         if (fits(e, bytes, alignment))
             return e;
     for (bin++; bin < BINS; bin++) {
-        uint64_t word = cache.nonempty[bin / 64] >> (bin % 64);
+        uint64_t word = set->nonempty[bin / 64] >> (bin % 64);
         if (word == 0) {
             bin |= 63;
             continue;
         }
         bin += bit_lowest(word);
         tries = FIT_TRIES;
-        for (struct extent *e = cache.bins[bin]; e != NULL && tries-- > 0; e = e->bin_next)
+        for (struct extent *e = set->bins[bin]; e != NULL && tries-- > 0; e = e->bin_next)
             if (fits(e, bytes, alignment))
                 return e;
     }
@@ -196,8 +211,10 @@ struct extent *extent_split(struct extent *extent, size_t bytes) {
     pagemap_set(extent->address + extent->bytes - 1, NULL);
     store_relaxed(&extent->bytes, bytes);
     pagemap_set(border - 1, extent);
-    return extent_new(border, rest, extent->is_zero,
-                      (enum extent_state)extent->state);
+    struct extent *second = extent_new(border, rest, extent->is_zero,
+                                       (enum extent_state)extent->state);
+    second->is_empty = extent->is_empty;
+    return second;
 }
 
 /* Cuts an unlisted extent down to `bytes` and keeps the rest in the cache. Without memory for the
@@ -211,7 +228,9 @@ static void keep_rest(struct extent *extent, size_t bytes) {
 }
 
 struct extent *extent_take(size_t bytes, size_t alignment) {
-    struct extent *extent = find_free(bytes, alignment);
+    struct extent *extent = find_free(&cached, bytes, alignment);
+    if (extent == NULL)
+        extent = find_free(&empty, bytes, alignment);
     if (extent == NULL)
         return NULL;
     size_t lead = lead_bytes(extent, alignment);
@@ -230,9 +249,9 @@ struct extent *extent_take(size_t bytes, size_t alignment) {
 
 struct extent *extent_take_longest(size_t least_bytes, size_t bytes) {
     for (unsigned word = BIN_WORDS; word-- > 0;) {
-        if (cache.nonempty[word] == 0)
+        if (cached.nonempty[word] == 0)
             continue;
-        struct extent *extent = cache.bins[word * 64 + bit_highest(cache.nonempty[word])];
+        struct extent *extent = cached.bins[word * 64 + bit_highest(cached.nonempty[word])];
         if (extent->bytes < least_bytes)
             return NULL;
         unlink_free(extent);
@@ -242,8 +261,8 @@ struct extent *extent_take_longest(size_t least_bytes, size_t bytes) {
     return NULL;
 }
 
-static bool is_free(const struct extent *extent) {
-    return extent != NULL && extent->state == EXTENT_FREE;
+static bool is_free(const struct extent *extent, bool is_empty) {
+    return extent != NULL && extent->state == EXTENT_FREE && extent->is_empty == is_empty;
 }
 
 /* `first` takes in `second`, which lies right behind it; neither is listed. */
@@ -259,11 +278,11 @@ static void absorb(struct extent *first, struct extent *second) {
 void extent_put(struct extent *extent, uint64_t now_ms) {
     struct extent *before = pagemap_get(extent->address - 1);
     struct extent *behind = pagemap_get(extent->address + extent->bytes);
-    if (is_free(behind)) {
+    if (is_free(behind, extent->is_empty)) {
         unlink_free(behind);
         absorb(extent, behind);
     }
-    if (is_free(before)) {
+    if (is_free(before, extent->is_empty)) {
         unlink_free(before);
         absorb(before, extent);
         extent = before;
@@ -274,7 +293,7 @@ void extent_put(struct extent *extent, uint64_t now_ms) {
 
 bool extent_grow_in_place(struct extent *extent, size_t bytes) {
     struct extent *behind = pagemap_get(extent->address + extent->bytes);
-    if (!is_free(behind) || behind->bytes < bytes)
+    if (!is_free(behind, false) || behind->bytes < bytes)
         return false;
     unlink_free(behind);
     keep_rest(behind, bytes);
@@ -283,10 +302,37 @@ bool extent_grow_in_place(struct extent *extent, size_t bytes) {
 }
 
 struct extent *extent_take_expired(uint64_t before_ms, size_t limit_bytes) {
-    struct extent *extent = cache.oldest;
-    if (extent == NULL || (extent->freed_ms >= before_ms && cache.bytes <= limit_bytes))
+    struct extent *extent = cached.oldest;
+    if (extent == NULL || (extent->freed_ms >= before_ms && cached.bytes <= limit_bytes))
         return NULL;
     unlink_free(extent);
+    return extent;
+}
+
+struct extent *extent_take_empty(void) {
+    struct extent *extent = empty.oldest;
+    if (extent != NULL)
+        unlink_free(extent);
+    return extent;
+}
+
+bool extent_is_between(const struct extent *extent) {
+    return pagemap_get(extent->address - 1) != NULL &&
+           pagemap_get(extent->address + extent->bytes) != NULL;
+}
+
+struct extent *extent_absorb_empty(struct extent *extent) {
+    struct extent *before = pagemap_get(extent->address - 1);
+    struct extent *behind = pagemap_get(extent->address + extent->bytes);
+    if (is_free(behind, true)) {
+        unlink_free(behind);
+        absorb(extent, behind);
+    }
+    if (is_free(before, true)) {
+        unlink_free(before);
+        absorb(before, extent);
+        extent = before;
+    }
     return extent;
 }
 
@@ -296,6 +342,14 @@ struct extent *extent_find(uintptr_t address) {
         return NULL;
     uintptr_t start = load_relaxed(&extent->address);
     return address - start < load_relaxed(&extent->bytes) ? extent : NULL;
+}
+
+struct extent *extent_live_at(const void *pointer) {
+    struct extent *extent = pagemap_get((uintptr_t)pointer);
+    if (extent == NULL || extent_block(extent) != (uintptr_t)pointer ||
+        load_relaxed(&extent->state) != EXTENT_LIVE)
+        return NULL;
+    return extent;
 }
 
 /* --- verification ----------------------------------------------------------------------------- */
@@ -332,6 +386,7 @@ static bool verify_entry(const struct extent *extent, uintptr_t entry, uintptr_t
 static bool verify_map(size_t *live_count, size_t *live_bytes, struct violation *violation) {
     uintptr_t end = 0;
     uintptr_t free_end = 0;
+    bool free_is_empty = false;
     size_t free_count = 0;
     struct extent *extent;
     for (uintptr_t entry = 0; (extent = pagemap_above(&entry)) != NULL; entry = end) {
@@ -343,55 +398,59 @@ static bool verify_map(size_t *live_count, size_t *live_bytes, struct violation 
             continue;
         }
         free_count++;
-        MUST_HOLD(free_end != entry, "two free extents touch", entry);
+        MUST_HOLD(free_end != entry || free_is_empty != extent->is_empty,
+                  "two free extents touch", entry);
         free_end = end;
+        free_is_empty = extent->is_empty;
     }
-    MUST_EQUAL(cache.count, free_count, "free extents are counted wrongly", &cache);
+    MUST_EQUAL(cached.count + empty.count, free_count, "free extents are counted wrongly",
+               &cached);
     return true;
 }
 
-static bool verify_bins(struct violation *violation) {
+static bool verify_bins(const struct set *set, struct violation *violation) {
     size_t count = 0;
     for (unsigned bin = 0; bin < BINS; bin++) {
         const struct extent *before = NULL;
-        bool named = cache.nonempty[bin / 64] >> (bin % 64) & 1;
-        MUST_EQUAL(named, cache.bins[bin] != NULL, "a bin is empty, or not, wrongly", bin);
-        for (const struct extent *e = cache.bins[bin]; e != NULL; e = e->bin_next) {
-            MUST_HOLD(count++ < cache.count, "a bin is linked in a circle", e->address);
+        bool named = set->nonempty[bin / 64] >> (bin % 64) & 1;
+        MUST_EQUAL(named, set->bins[bin] != NULL, "a bin is empty, or not, wrongly", bin);
+        for (const struct extent *e = set->bins[bin]; e != NULL; e = e->bin_next) {
+            MUST_HOLD(count++ < set->count, "a bin is linked in a circle", e->address);
             MUST_EQUAL(e->state, EXTENT_FREE, "an extent in a bin is not free", e->address);
             MUST_EQUAL(bin_below(e->bytes), bin, "an extent is in another size's bin", e->address);
             MUST_HOLD(e->bin_prev == before, "a bin is linked wrongly", e->address);
             before = e;
         }
     }
-    MUST_EQUAL(count, cache.count, "the bins hold another number of extents", &cache);
+    MUST_EQUAL(count, set->count, "the bins hold another number of extents", set);
     return true;
 }
 
-static bool verify_ages(struct violation *violation) {
+static bool verify_ages(const struct set *set, struct violation *violation) {
     size_t count = 0;
     size_t bytes = 0;
     const struct extent *before = NULL;
-    for (const struct extent *e = cache.oldest; e != NULL; e = e->newer) {
-        MUST_HOLD(count++ < cache.count, "the extents by age are linked in a circle", e->address);
+    for (const struct extent *e = set->oldest; e != NULL; e = e->newer) {
+        MUST_HOLD(count++ < set->count, "the extents by age are linked in a circle", e->address);
         MUST_EQUAL(e->state, EXTENT_FREE, "an extent among the free is not free", e->address);
         MUST_HOLD(e->older == before, "the extents by age are linked wrongly", e->address);
         bytes += e->bytes;
         before = e;
     }
-    MUST_HOLD(cache.newest == before, "the newest free extent is not the last", &cache);
-    MUST_EQUAL(cache.count, count, "the extents by age are another number", &cache);
-    MUST_EQUAL(cache.bytes, bytes, "the bytes of free extents are counted wrongly", &cache);
+    MUST_HOLD(set->newest == before, "the newest free extent is not the last", set);
+    MUST_EQUAL(set->count, count, "the extents by age are another number", set);
+    MUST_EQUAL(set->bytes, bytes, "the bytes of free extents are counted wrongly", set);
     return true;
 }
 
 bool extent_verify(size_t *live_count, size_t *live_bytes, struct violation *violation) {
     size_t pooled = 0;
-    for (const struct extent *e = cache.pool; e != NULL; e = e->bin_next) {
-        MUST_HOLD(pooled++ < cache.pool_count, "the pool of descriptors is linked in a circle", e);
+    for (const struct extent *e = pool.extents; e != NULL; e = e->bin_next) {
+        MUST_HOLD(pooled++ < pool.count, "the pool of descriptors is linked in a circle", e);
         MUST_EQUAL(e->state, EXTENT_UNUSED, "a descriptor in the pool is in use", e);
     }
-    MUST_EQUAL(cache.pool_count, pooled, "the pool of descriptors is counted wrongly", &cache);
-    return verify_bins(violation) && verify_ages(violation) &&
+    MUST_EQUAL(pool.count, pooled, "the pool of descriptors is counted wrongly", &pool);
+    return verify_bins(&cached, violation) && verify_ages(&cached, violation) &&
+           verify_bins(&empty, violation) && verify_ages(&empty, violation) &&
            verify_map(live_count, live_bytes, violation);
 }

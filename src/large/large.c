@@ -48,66 +48,111 @@ static size_t cache_limit(void) {
 struct piece {
     uintptr_t address;
     size_t bytes;
+    size_t held_bytes; /* what of them was charged for */
+    bool stays;        /* without its memory */
 };
 
+/* Addresses without memory cost the system little, but there may be a limit on them. */
+static size_t empty_limit(void) { return large.stats.live_bytes + LARGE_CACHE_MIN_BYTES; }
+
+static struct piece take_out(struct extent *extent, bool may_stay) {
+    struct piece piece = {.held_bytes = extent->is_empty ? 0 : extent->bytes};
+    piece.stays = may_stay && extent_is_between(extent) &&
+                  extent_empty_bytes() + extent->bytes <= empty_limit();
+    if (!piece.stays)
+        extent = extent_absorb_empty(extent);
+    piece.address = extent->address;
+    piece.bytes = extent->bytes;
+    extent_forget(extent);
+    return piece;
+}
+
 /* With the lock held: takes expired extents out of every table; what they covered is the caller's
- * to unmap after the unlock. (Not later than the unlock may another mapping appear there.) */
+ * to give back after the unlock. (Not later than the unlock may another mapping appear there.) */
 static unsigned take_expired(struct piece *pieces, uint64_t before_ms, size_t limit_bytes) {
     unsigned count = 0;
-    while (count < EXPIRE_BATCH) {
-        struct extent *extent = extent_take_expired(before_ms, limit_bytes);
-        if (extent == NULL)
-            break;
-        pieces[count++] = (struct piece){extent->address, extent->bytes};
-        extent_forget(extent);
-    }
-    store_relaxed(&large.stats.unmappings, large.stats.unmappings + count);
+    struct extent *extent;
+    while (count < EXPIRE_BATCH && (extent = extent_take_expired(before_ms, limit_bytes)) != NULL)
+        pieces[count++] = take_out(extent, true);
+    while (count < EXPIRE_BATCH && UNLIKELY(extent_empty_bytes() > empty_limit()))
+        pieces[count++] = take_out(extent_take_empty(), false);
     return count;
 }
 
-/* A mapping that the system does not take back (it can run out of mappings by splitting one) stays
- * ours, without its memory if possible. */
-static void keep(struct piece piece) {
-    bool is_zero = os_purge((void *)piece.address, piece.bytes);
-    uint64_t now = os_clock_ms();
-    enter_lock();
-    if (extent_reserve_descriptors(1) &&
-        pagemap_prepare(piece.address, piece.address + piece.bytes - 1))
-        extent_put(extent_new(piece.address, piece.bytes, is_zero, EXTENT_BUSY), now);
-    else
-        account_give(piece.bytes); /* lost */
-    leave_lock();
+/* All there is, of both kinds. */
+static unsigned take_any(struct piece *pieces) {
+    unsigned count = 0;
+    struct extent *extent;
+    while (count < EXPIRE_BATCH && ((extent = extent_take_expired(UINT64_MAX, 0)) != NULL ||
+                                    (extent = extent_take_empty()) != NULL))
+        pieces[count++] = take_out(extent, false);
+    return count;
 }
 
-static size_t unmap(const struct piece *pieces, unsigned count) {
-    size_t bytes = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (os_unmap((void *)pieces[i].address, pieces[i].bytes))
-            bytes += pieces[i].bytes;
-        else
-            keep(pieces[i]);
+/* Its addresses stay ours. `is_zero`: its memory went. Returns the bytes that did. */
+static size_t keep(const struct piece *piece, bool is_zero) {
+    bool is_empty = is_zero || piece->held_bytes < piece->bytes;
+    uint64_t now = os_clock_ms();
+    enter_lock();
+    bool kept = extent_reserve_descriptors(1) &&
+                pagemap_prepare(piece->address, piece->address + piece->bytes - 1);
+    if (kept) {
+        struct extent *extent = extent_new(piece->address, piece->bytes, is_zero, EXTENT_BUSY);
+        extent->is_empty = is_empty;
+        extent_put(extent, now);
     }
-    if (bytes > 0)
-        account_give(bytes);
+    leave_lock();
+    if (kept && !is_empty)
+        return 0;
+    account_give(piece->held_bytes); /* or lost */
+    return piece->held_bytes;
+}
+
+/* A mapping that the system does not take back (it can run out of mappings by splitting one) stays
+ * ours, too. */
+static size_t give_back_piece(const struct piece *piece) {
+    void *memory = (void *)piece->address;
+    if (piece->stays && os_purge(memory, piece->bytes))
+        return keep(piece, true);
+    if (!os_unmap(memory, piece->bytes))
+        return keep(piece, os_purge(memory, piece->bytes));
+    fetch_add_relaxed(&large.stats.unmappings, 1);
+    account_give(piece->held_bytes);
+    return piece->held_bytes;
+}
+
+static size_t give_back(const struct piece *pieces, unsigned count) {
+    size_t bytes = 0;
+    for (unsigned i = 0; i < count; i++)
+        bytes += give_back_piece(&pieces[i]);
     return bytes;
 }
 
-static size_t purge(uint64_t before_ms, bool keeps_some) {
+size_t large_purge(void) {
+    struct piece pieces[EXPIRE_BATCH];
+    size_t bytes = 0;
+    size_t rounds = (extent_free_count() + extent_empty_count()) / EXPIRE_BATCH + 1;
+    while (rounds-- > 0) {
+        enter_lock();
+        unsigned count = take_any(pieces);
+        leave_lock();
+        bytes += give_back(pieces, count);
+    }
+    return bytes;
+}
+
+size_t large_purge_expired(uint64_t before_ms) {
     struct piece pieces[EXPIRE_BATCH];
     size_t bytes = 0;
     size_t rounds = extent_free_count() / EXPIRE_BATCH + 1;
     while (rounds-- > 0) {
         enter_lock();
-        unsigned count = take_expired(pieces, before_ms, keeps_some ? cache_limit() : 0);
+        unsigned count = take_expired(pieces, before_ms, cache_limit());
         leave_lock();
-        bytes += unmap(pieces, count);
+        bytes += give_back(pieces, count);
     }
     return bytes;
 }
-
-size_t large_purge(void) { return purge(UINT64_MAX, false); }
-
-size_t large_purge_expired(uint64_t before_ms) { return purge(before_ms, true); }
 
 /* --- allocation ------------------------------------------------------------------------------- */
 
@@ -117,17 +162,31 @@ static void make_live(struct extent *extent, size_t used_bytes) {
     count_live(extent, true);
 }
 
+/* A fresh mapping. */
+struct mapping {
+    uintptr_t address;
+    size_t bytes;
+    size_t spare_bytes; /* of these, at its end, for later: not charged for */
+};
+
 /* With the lock held: enters a fresh mapping and cuts the aligned block out of it. */
-static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t bytes,
-                                    size_t alignment, uint64_t now) {
-    if (!extent_reserve_descriptors(DESCRIPTORS) ||
-        !pagemap_prepare(address, address + mapped - 1))
-        return NULL;
+static struct extent *enter_mapping(const struct mapping *mapping, size_t bytes, size_t alignment,
+                                    uint64_t now) {
+    uintptr_t address = mapping->address;
     uintptr_t start = round_up(address, alignment);
     uintptr_t end = start + bytes;
-    if (!pagemap_prepare(start - 1, start) || !pagemap_prepare(end - 1, end))
+    uintptr_t spare = address + mapping->bytes - mapping->spare_bytes;
+    if (!extent_reserve_descriptors(DESCRIPTORS) ||
+        !pagemap_prepare(address, address + mapping->bytes - 1) ||
+        !pagemap_prepare(start - 1, start) || !pagemap_prepare(end - 1, end) ||
+        !pagemap_prepare(spare - 1, spare))
         return NULL;
-    struct extent *extent = extent_new(address, mapped, true, EXTENT_BUSY);
+    struct extent *extent = extent_new(address, mapping->bytes, true, EXTENT_BUSY);
+    if (mapping->spare_bytes > 0) {
+        struct extent *rest = extent_split(extent, spare - address);
+        rest->is_empty = true;
+        extent_put(rest, now);
+    }
     if (start > address) {
         struct extent *rest = extent_split(extent, start - address);
         extent_put(extent, now);
@@ -138,15 +197,45 @@ static struct extent *enter_mapping(uintptr_t address, size_t mapped, size_t byt
     return extent;
 }
 
-static void *map(size_t bytes) {
+/* Blocks that are cut out of one mapping stay one mapping for the system; those that were mapped
+ * one by one, and written to, never become one, even side by side. */
+static size_t spare_for(size_t bytes) {
+    size_t wanted = load_relaxed(&large.stats.live_bytes) / LARGE_SPARE_LIVE_PART;
+    return wanted > bytes ? round_down(wanted - bytes, os_page_bytes) : 0;
+}
+
+static bool map(size_t bytes, struct mapping *mapping) {
     if (!account_take(bytes))
-        return NULL;
-    void *memory = os_map(bytes);
+        return false;
+    mapping->spare_bytes = spare_for(bytes);
+    void *memory = os_map(bytes + mapping->spare_bytes);
+    if (memory == NULL && mapping->spare_bytes > 0) {
+        mapping->spare_bytes = 0;
+        memory = os_map(bytes);
+    }
     if (memory == NULL)
         account_give(bytes);
     else if (bytes >= HUGE_BLOCK_BYTES && UNLIKELY(option_get(OPTION_huge_pages)))
         os_advise_huge(memory, bytes, true);
-    return memory;
+    mapping->address = (uintptr_t)memory;
+    mapping->bytes = bytes + mapping->spare_bytes;
+    return memory != NULL;
+}
+
+/* With the lock held: a free extent, which is charged for. */
+static struct extent *take_free(size_t bytes, size_t alignment, uint64_t now) {
+    if (!extent_reserve_descriptors(DESCRIPTORS))
+        return NULL;
+    struct extent *extent = extent_take(bytes, alignment);
+    if (extent == NULL || !extent->is_empty)
+        return extent;
+    if (!account_take(extent->bytes)) {
+        extent_put(extent, now);
+        return NULL;
+    }
+    extent->is_empty = false;
+    watch_note_growth();
+    return extent;
 }
 
 static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
@@ -154,13 +243,11 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     if (alignment > os_page_bytes &&
         __builtin_add_overflow(bytes, alignment - os_page_bytes, &mapped))
         return NULL;
-    void *memory = map(mapped);
-    if (memory == NULL && large_purge() > 0)
-        memory = map(mapped);
-    if (memory == NULL)
+    struct mapping mapping;
+    if (!map(mapped, &mapping) && (large_purge() == 0 || !map(mapped, &mapping)))
         return NULL;
     enter_lock();
-    struct extent *extent = enter_mapping((uintptr_t)memory, mapped, bytes, alignment, now);
+    struct extent *extent = enter_mapping(&mapping, bytes, alignment, now);
     if (extent != NULL) {
         store_relaxed(&large.stats.mappings, large.stats.mappings + 1);
         make_live(extent, bytes);
@@ -168,7 +255,7 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     }
     leave_lock();
     if (extent == NULL) {
-        os_unmap(memory, mapped);
+        os_unmap((void *)mapping.address, mapping.bytes);
         account_give(mapped);
     }
     return extent;
@@ -226,20 +313,18 @@ static struct extent *lengthen_cached(size_t bytes, uint64_t now) {
 
 void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     struct piece pieces[EXPIRE_BATCH];
-    struct extent *extent = NULL;
     bytes = round_up(bytes != 0 ? bytes : 1, os_page_bytes);
     uint64_t now = os_clock_ms();
 
     enter_lock();
     unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
-    if (extent_reserve_descriptors(DESCRIPTORS))
-        extent = extent_take(bytes, alignment);
+    struct extent *extent = take_free(bytes, alignment, now);
     if (extent != NULL)
         make_live(extent, bytes);
     else if (alignment <= os_page_bytes)
         extent = lengthen_cached(bytes, now);
     leave_lock();
-    unmap(pieces, count);
+    give_back(pieces, count);
     if (extent == NULL)
         extent = map_new(bytes, alignment, now);
     if (extent == NULL)
@@ -251,15 +336,6 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
     return (void *)extent->address;
 }
 
-/* The live block that begins there; takes no lock. */
-static struct extent *find_live(const void *pointer) {
-    struct extent *extent = pagemap_get((uintptr_t)pointer);
-    if (extent == NULL || extent_block(extent) != (uintptr_t)pointer ||
-        load_relaxed(&extent->state) != EXTENT_LIVE)
-        return NULL;
-    return extent;
-}
-
 enum fault large_free(void *pointer) {
     struct piece pieces[EXPIRE_BATCH];
     uintptr_t start;
@@ -267,7 +343,7 @@ enum fault large_free(void *pointer) {
     uint64_t now = os_clock_ms();
 
     enter_lock();
-    struct extent *extent = find_live(pointer);
+    struct extent *extent = extent_live_at(pointer);
     if (extent == NULL) {
         leave_lock();
         return large_examine((uintptr_t)pointer, &start, &bytes);
@@ -279,7 +355,7 @@ enum fault large_free(void *pointer) {
     extent_put(extent, now);
     unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
     leave_lock();
-    unmap(pieces, count);
+    give_back(pieces, count);
     watch_note_free();
     return FAULT_NONE;
 }
@@ -323,7 +399,7 @@ void *large_resize(void *pointer, size_t bytes) {
     bytes = round_up(bytes, os_page_bytes);
 
     enter_lock();
-    struct extent *extent = find_live(pointer);
+    struct extent *extent = extent_live_at(pointer);
     if (extent != NULL) {
         bytes += extent->front_bytes;
         if (bytes <= extent->bytes) {
@@ -335,78 +411,20 @@ void *large_resize(void *pointer, size_t bytes) {
         }
     }
     leave_lock();
-    unmap(pieces, count);
+    give_back(pieces, count);
     watch_note_free();
     return result;
-}
-
-/* --- making inaccessible ---------------------------------------------------------------------- */
-
-/* The system allows 65530 mappings by default. */
-enum { CLOSED_MAX = 16384 };
-
-static uint32_t closed_count;
-
-static void note_closed(struct extent *extent, enum extent_closed closed, size_t used_bytes) {
-    if ((extent->closed == EXTENT_OPEN) != (closed == EXTENT_OPEN))
-        fetch_add_relaxed(&closed_count, closed == EXTENT_OPEN ? UINT32_MAX : 1);
-    extent->closed = (uint8_t)closed;
-    store_relaxed(&extent->used_bytes, used_bytes);
-}
-
-static bool begin_behind(struct extent *extent, size_t front_bytes) {
-    enter_lock();
-    bool done = extent_set_front(extent, front_bytes);
-    leave_lock();
-    return done;
-}
-
-/* Where the system refuses the one in front when there is one behind, the pages stay left out. */
-void *large_guard(void *pointer, size_t front_bytes) {
-    struct extent *extent = find_live(pointer);
-    if (extent == NULL || extent->closed != EXTENT_OPEN ||
-        extent->used_bytes <= front_bytes + os_page_bytes ||
-        load_relaxed(&closed_count) >= CLOSED_MAX)
-        return pointer;
-    uintptr_t end = extent_block(extent) + extent->used_bytes - os_page_bytes;
-    if (!os_decommit((void *)end, os_page_bytes))
-        return pointer;
-    if (front_bytes == 0 || !begin_behind(extent, front_bytes))
-        front_bytes = extent->front_bytes;
-    if (front_bytes > 0)
-        os_decommit((void *)extent->address, front_bytes);
-    note_closed(extent, EXTENT_GUARDED, end - extent_block(extent));
-    return (void *)extent_block(extent);
-}
-
-bool large_seal(void *pointer) {
-    struct extent *extent = find_live(pointer);
-    if (extent == NULL || (extent->closed == EXTENT_OPEN && closed_count >= CLOSED_MAX) ||
-        !os_decommit((void *)extent->address, extent->bytes))
-        return false;
-    note_closed(extent, EXTENT_SEALED, extent->used_bytes);
-    return true;
-}
-
-bool large_open(void *pointer) {
-    struct extent *extent = find_live(pointer);
-    if (extent == NULL || extent->closed == EXTENT_OPEN)
-        return true;
-    if (!os_commit((void *)extent->address, extent->bytes))
-        return false;
-    note_closed(extent, EXTENT_OPEN, extent->bytes - extent->front_bytes);
-    return true;
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
 size_t large_usable(const void *pointer) {
-    struct extent *extent = find_live(pointer);
+    struct extent *extent = extent_live_at(pointer);
     return extent != NULL ? load_relaxed(&extent->used_bytes) : 0;
 }
 
 void **large_note(const void *pointer) {
-    struct extent *extent = find_live(pointer);
+    struct extent *extent = extent_live_at(pointer);
     return extent != NULL ? &extent->note : NULL;
 }
 

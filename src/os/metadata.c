@@ -3,9 +3,14 @@
 
 #include "base/bits.h"
 
-/* A chunk is a quarter of all there are, within these bounds: each takes two mappings, for its
- * guards. Pages that nobody has used cost nothing. */
-enum { CHUNK_BYTES = 1 << 18, CHUNK_BYTES_MAX = 2 << 20, METADATA_ALIGNMENT = 64 };
+/* A chunk is three times as large as all before it, within these bounds: each takes two mappings
+ * more, for its guards, so there are to be few. Pages that nobody has used cost nothing. */
+enum {
+    CHUNK_BYTES = 1 << 18,
+    CHUNK_BYTES_MAX = 32 << 20,
+    METADATA_ALIGNMENT = 64,
+    HUGE_BYTES = 2 << 20,
+};
 
 /* At the start of every chunk. */
 struct chunk_head {
@@ -29,7 +34,7 @@ static void *map_between_guards(size_t bytes) {
     char *memory = os_map(bytes + 2 * os_page_bytes);
     if (memory == NULL)
         return NULL;
-    if (bytes >= CHUNK_BYTES_MAX) /* a smaller one has no room for a huge page */
+    if (bytes >= HUGE_BYTES) /* a smaller one has no room for a huge page */
         os_advise_huge(memory, bytes + 2 * os_page_bytes, false);
     os_decommit(memory, os_page_bytes);
     os_decommit(memory + os_page_bytes + bytes, os_page_bytes);
@@ -39,7 +44,7 @@ static void *map_between_guards(size_t bytes) {
 static bool chunk_grow(size_t bytes) {
     size_t needed = bytes + METADATA_ALIGNMENT; /* which has room for the head */
     size_t least = round_up(needed < CHUNK_BYTES ? CHUNK_BYTES : needed, os_page_bytes);
-    size_t chunk_bytes = round_up(chunk.mapped_bytes / 4, CHUNK_BYTES);
+    size_t chunk_bytes = round_up(3 * chunk.mapped_bytes, CHUNK_BYTES);
     if (chunk_bytes > CHUNK_BYTES_MAX)
         chunk_bytes = CHUNK_BYTES_MAX;
     if (chunk_bytes < least)
