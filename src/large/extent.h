@@ -58,8 +58,8 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
 /* Forgets an extent that is in no list. */
 void extent_forget(struct extent *extent);
 
-/* Takes a free extent, cached or else empty, that holds `bytes` at a multiple of `alignment`, cut to
- * fit; NULL: none. Needs two descriptors in reserve. */
+/* Takes a free extent, cached or else empty, that holds `bytes` at a multiple of `alignment`, cut
+ * to fit; NULL: none. Needs two descriptors in reserve. */
 struct extent *extent_take(size_t bytes, size_t alignment);
 
 /* Takes the longest cached extent if it holds at least `least_bytes`, cut to `bytes` if it is
