@@ -40,14 +40,16 @@ extern uint64_t common_rows;
 struct common *common_next(struct common *before);
 
 /* glibc's, since 2.35: where the kernel keeps in a thread's control block what processor it runs on
- * (rseq(2): cpu_id_start, which is 0 if the kernel does not). */
+ * (rseq(2): cpu_id_start); and 0 if the kernel does not. */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* Rows that threads are spread over where that is not known. */
+enum { ROWS_BY_THREAD = 4 };
 
 HOT_INLINE unsigned common_row(void) {
-    if (SLM_TORTURE) /* rows on machines of few processors, too */
-        return (unsigned)(thread_id() >> 12) % 3;
-    if (&__rseq_offset == NULL)
-        return 0;
+    if (SLM_TORTURE || UNLIKELY(&__rseq_size == NULL) || UNLIKELY(__rseq_size == 0))
+        return (unsigned)(thread_id() >> 12) % ROWS_BY_THREAD;
     const uint32_t *cpu = (const uint32_t *)(thread_id() + (uintptr_t)__rseq_offset);
     return load_relaxed(cpu) % ROWS_MAX;
 }

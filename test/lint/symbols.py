@@ -16,7 +16,7 @@ TLS_BYTES_MAX = 64
 # References that stay empty where nobody defines them.
 WEAK_OK = re.compile(r"^(_ITM_\w+|__gmon_start__|__cxa_finalize"
                      r"|_IO_list_(all|lock|unlock|resetlock)"
-                     r"|slabmalloc_options|__libc_single_threaded|__rseq_offset"
+                     r"|slabmalloc_options|__libc_single_threaded|__rseq_(offset|size)"
                      r"|_ZSt17__throw_bad_allocv|_ZSt15get_new_handlerv|__gxx_personality_v0"
                      r"|__cxa_begin_catch|__cxa_end_catch|_Unwind_Resume|_ZSt9terminatev)$")
 TLS_RELOCATIONS = re.compile(r"R_X86_64_(TPOFF|DTPMOD|DTPOFF|TLS|GOTTPOFF)\w*")
