@@ -106,6 +106,7 @@ static COLD void reclaim(void) {
         return;
     }
     heap_trim();
+    large_purge(); /* the addresses, too */
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         zone_decommit((enum zone_kind)kind);
 }
@@ -348,7 +349,7 @@ size_t heap_trim(void) {
                      cache_purge_lent(cache, true);
         bytes += common_purge_pages();
     }
-    bytes += large_purge();
+    bytes += large_purge_expired(UINT64_MAX);
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         bytes += zone_purge((enum zone_kind)kind, PURGE_EVERYTHING);
     return bytes;

@@ -54,10 +54,11 @@ bool large_open(void *pointer);
  * any. Takes no lock. */
 enum fault large_examine(uintptr_t address, uintptr_t *start, size_t *bytes);
 
-/* Gives the whole cache back to the system; returns the bytes. */
+/* Gives the whole cache back to the system, memory and addresses; returns the bytes. */
 size_t large_purge(void);
 
-/* The same with what was freed before `before_ms`, or is more than the cache may hold. */
+/* The same with what was freed before `before_ms`, or is more than the cache may hold; but for
+ * addresses between others of ours, which stay (extent.h). */
 size_t large_purge_expired(uint64_t before_ms);
 
 /* With the lock held: verifies extents, lists and counters. */
