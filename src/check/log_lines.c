@@ -95,6 +95,15 @@ static bool has_room(const struct log_ring *ring, uint64_t told) {
     return load_relaxed(&ring->header->next) - told <= ring->capacity / 2;
 }
 
+/* A record is not written yet: its writer will see to it that it is told, unless others have filled
+ * half of the ring meanwhile. */
+static uint64_t wait_or_skip(const struct log_ring *ring, uint64_t told) {
+    if (has_room(ring, told))
+        return told;
+    tell_lost(1);
+    return told + 1;
+}
+
 /* The position behind what was told; where a record is being written, its writer goes on. */
 static uint64_t tell_next(const struct log_ring *ring, uint64_t told) {
     struct log_record record, from;
@@ -105,14 +114,14 @@ static uint64_t tell_next(const struct log_ring *ring, uint64_t told) {
         return next - ring->capacity;
     }
     if (!log_read(ring, told, &record))
-        return has_room(ring, told) ? told : told + 1;
+        return wait_or_skip(ring, told);
     if (log_kind_of(&record) != LOG_REALLOC_FROM) {
         tell(start_ns, NULL, &record);
         return told + 1;
     }
     from = record;
     if (!log_read(ring, told + 1, &record))
-        return has_room(ring, told) ? told : told + 1;
+        return wait_or_skip(ring, told);
     tell(start_ns, &from, &record);
     return told + 2;
 }

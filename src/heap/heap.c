@@ -347,7 +347,8 @@ size_t heap_trim(void) {
         if (cache != &cache_shared)
             bytes += cache_purge_pages(cache) + cache_purge_shelves(cache) +
                      cache_purge_lent(cache, true);
-        bytes += common_purge_pages();
+        if (!load_relaxed(&check_active)) /* which knows what is in free slots */
+            bytes += common_purge_pages();
     }
     bytes += large_purge_expired(UINT64_MAX);
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
