@@ -81,8 +81,11 @@ void *slm_malloc(size_t size) {
     return pointer;
 }
 
+/* Apart, so that what comes next need not save registers for it. */
+static NOINLINE bool free_small(void *pointer) { return hot_free_small(pointer); }
+
 NOINLINE void malloc_free_slow(void *pointer, enum call call, struct told told) {
-    if (LIKELY(hot_free_small(pointer)))
+    if (zone_is_small((uintptr_t)pointer) && LIKELY(free_small(pointer)))
         return;
     enum fault fault = heap_free_by(call, pointer, told);
     if (UNLIKELY(fault != FAULT_NONE))

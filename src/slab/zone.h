@@ -105,6 +105,11 @@ HOT_INLINE struct slab *zone_find(uintptr_t address) {
     return zone_find_slow(address);
 }
 
+/* Whether `address` lies in the first SMALL range. */
+HOT_INLINE bool zone_is_small(uintptr_t address) {
+    return address - load_own(&zone_map.small_base) < load_own(&zone_map.small_span);
+}
+
 /* The first byte of a slab that zone_find or zone_acquire returned. */
 uintptr_t zone_slab_memory(const struct slab *slab);
 
