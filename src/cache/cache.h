@@ -19,7 +19,7 @@
  *
  * Invariants:
  * - a slab with owner == cache is exactly one of: its class's current, on one of its bin's lists,
- *   or SLAB_CLAIMED on the way from or to the zone.
+ *   SLAB_AWAY (common.h), or SLAB_CLAIMED on the way from or to the zone.
  *  - a current slab is never NULL: `cache_no_slab`, which is always full, stands for none.
  *  - fine[step] is the same for all steps of a class. */
 #ifndef SLM_CACHE_CACHE_H
@@ -151,6 +151,9 @@ unsigned cache_sparse_mark(const struct slab *slab);
 /* On or off the list that its state names. */
 void cache_list_as(struct cache *cache, struct slab *slab, enum slab_state state);
 void cache_unlist(struct cache *cache, struct slab *slab);
+
+/* Lists a sparse slab, on no list, whose free pages were given back and in which so many live. */
+void cache_list_purged(struct cache *cache, struct slab *slab, uint32_t live);
 
 /* Moves what the slab's countdown has counted into the class's statistics and sets it anew. */
 void cache_restart_countdown(struct cache *cache, struct slab *slab, uint32_t frees);

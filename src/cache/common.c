@@ -47,21 +47,12 @@ void common_note_empty(struct cache *cache, struct slab *slab) {
     common->emptied = slab;
 }
 
-static void release_all(struct slab *emptied) {
-    while (emptied != NULL) {
-        struct slab *next = emptied->next;
-        emptied->next = NULL;
-        zone_release(emptied);
-        emptied = next;
-    }
-}
-
 void common_leave_slow(struct common *common) {
     struct slab *emptied = common->emptied;
     bool look = common->calls % COMMON_LOOK_EVERY == 0;
     common->emptied = NULL;
     lock_release_often(&common->lock, RANK_COMMON);
-    release_all(emptied);
+    zone_release_all(emptied);
     if (look && cache_is_live(cache_self))
         cache_look(cache_self);
 }
@@ -120,17 +111,15 @@ static size_t send_away(struct common *common, struct slab *slab) {
     return slab_count_free(slab) * (size_t)slab->slot_bytes;
 }
 
-/* As purge_listed in giveback.c. */
 static void list_again(struct cache *cache, struct slab *slab) {
     unsigned free_slots = slab_count_free(slab);
     uint32_t live = (uint32_t)slab->slots - free_slots;
     slab->next = slab->prev = NULL;
     if (live > 0 && free_slots >= cache_sparse_mark(slab)) {
-        cache_restart_countdown(cache, slab, (live + 1) / 2);
-        cache_list_as(cache, slab, SLAB_PURGED);
-    } else {
-        cache_settle(cache, slab);
+        cache_list_purged(cache, slab, live);
+        return;
     }
+    cache_settle(cache, slab);
     if (live > 0)
         slab->purged_at = slab->countdown;
 }
@@ -204,10 +193,10 @@ static void look_at(struct common *common, uint64_t now, uint64_t delay) {
 }
 
 void common_look(void) {
-    uint64_t now = os_clock_ms();
     uint64_t delay = option_get(OPTION_purge_delay);
     if (delay == OPTION_UNLIMITED)
         return;
+    uint64_t now = os_clock_ms();
     for (struct common *c = NULL; (c = common_next(c)) != NULL;)
         if (is_used(c) && now >= load_relaxed(&c->cache.next_look_ms))
             look_at(c, now, delay);

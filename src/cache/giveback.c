@@ -31,9 +31,7 @@ static size_t purge_listed(struct cache *cache, struct slab *slab) {
     uint32_t live = (uint32_t)slab->slots - slab_count_free(slab);
     if (slab->state == SLAB_SPARSE && live > 0) {
         cache_unlist(cache, slab);
-        cache_restart_countdown(cache, slab, (live + 1) / 2);
-        slab->purged_at = slab->countdown;
-        cache_list_as(cache, slab, SLAB_PURGED);
+        cache_list_purged(cache, slab, live);
     }
     return bytes;
 }

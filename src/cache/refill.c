@@ -5,7 +5,8 @@
  * The life of a slab's countdown (design.md, measurement 2):
  *
  *   current    never; malloc does not touch it, frees count down from a number too large to end
- *   full       as many frees as make it worth allocating from again, 1/16 of the slots
+ *   full       as many frees as make it worth allocating from again: 1/16 of the slots, or, of
+ *              slots beyond FINE_MAX_BYTES, one
  *   partial    as many as make it sparse: at most 1/8 of the slots are live
  *   sparse     as many frees as slots are live: when it ends, the slab is empty
  *   purged     half as many: then it is sparse again */
@@ -70,6 +71,12 @@ void cache_list_as(struct cache *cache, struct slab *slab, enum slab_state state
 
 void cache_unlist(struct cache *cache, struct slab *slab) {
     slab_list_remove(list_of(cache, slab), slab);
+}
+
+void cache_list_purged(struct cache *cache, struct slab *slab, uint32_t live) {
+    cache_restart_countdown(cache, slab, (live + 1) / 2);
+    slab->purged_at = slab->countdown;
+    cache_list_as(cache, slab, SLAB_PURGED);
 }
 
 /* Gives an unlisted slab without live slots back to its zone. False: a remote free (of a slot that
@@ -152,21 +159,28 @@ static struct slab *make_current(struct cache *cache, struct slab *slab) {
     return slab;
 }
 
-static void retire_full(struct cache *cache, unsigned cls) {
+/* Leaves the class without a current slab; what was it, on no list, or NULL. */
+static struct slab *take_current(struct cache *cache, unsigned cls) {
     struct slab *slab = cache_current(cache, cls);
     if (slab == &cache_no_slab)
-        return;
+        return NULL;
     install_current(cache, cls, (struct slab *)&cache_no_slab);
+    return slab;
+}
+
+/* One that is full, as most often when another is needed: nothing has to be counted. */
+static void retire_full(struct cache *cache, unsigned cls) {
+    struct slab *slab = take_current(cache, cls);
+    if (slab == NULL)
+        return;
     cache_restart_countdown(cache, slab, cache_relink_mark(slab));
     cache_list_as(cache, slab, SLAB_FULL);
 }
 
 void cache_retire_current(struct cache *cache, unsigned cls) {
-    struct slab *slab = cache_current(cache, cls);
-    if (slab == &cache_no_slab)
-        return;
-    install_current(cache, cls, (struct slab *)&cache_no_slab);
-    cache_settle(cache, slab);
+    struct slab *slab = take_current(cache, cls);
+    if (slab != NULL)
+        cache_settle(cache, slab);
 }
 
 /* The densest first, so that sparse ones may become empty; those that hold no memory last. */

@@ -172,12 +172,7 @@ void cache_destroy(struct cache *cache) {
         give_up_class(cache, cls, &empty);
     cache_clear(cache);
     lock_release(&cache->lock, RANK_CACHE);
-    while (empty != NULL) {
-        struct slab *next = empty->next;
-        empty->next = NULL;
-        zone_release(empty);
-        empty = next;
-    }
+    zone_release_all(empty);
     lock_acquire(&registry.lock, RANK_REGISTRY);
     leave_thread(cache);
     store_relaxed(&cache->state, CACHE_UNUSED);

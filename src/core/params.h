@@ -42,8 +42,9 @@
 #define COLOUR_BYTES ((size_t)256)
 
 /* A full slab is looked at again for allocation when this part of its slots has been freed; if
- * these are fewer than RELINK_SLOTS, when so many have, but at most the larger part. (perf/bench
- * replace: 1/16 alone takes 5 % more instructions, 1/4 instead of 1/8 takes 4 % more memory.) */
+ * these are fewer than RELINK_SLOTS, when so many have, but at most the larger part. Of slots
+ * beyond FINE_MAX_BYTES, one is enough. (perf/bench replace: 1/16 alone takes 5 % more
+ * instructions, 1/4 instead of 1/8 takes 4 % more memory.) */
 #define RELINK_FRACTION 16
 #define RELINK_SLOTS 16
 #define RELINK_FEW_FRACTION 8

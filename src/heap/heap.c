@@ -56,11 +56,20 @@ static COLD void make_up(unsigned cls) {
     prepare();
 }
 
-static void *take_small(unsigned cls, bool may_grow, bool *is_zero) {
+/* NULL: the heap could not be set up, or this is a signal handler inside of the same. */
+static struct common *enter_small(unsigned cls) {
     struct common *common = common_of(cls);
     if (UNLIKELY(!prepare()) || UNLIKELY(common_is_entered(common)))
         return NULL;
-    void *pointer = take_slot(common_enter(common), cls, may_grow, is_zero);
+    common_enter(common);
+    return common;
+}
+
+static void *take_small(unsigned cls, bool may_grow, bool *is_zero) {
+    struct common *common = enter_small(cls);
+    if (UNLIKELY(common == NULL))
+        return NULL;
+    void *pointer = take_slot(&common->cache, cls, may_grow, is_zero);
     common_leave(common);
     if (UNLIKELY(load_relaxed(&zones[ZONE_SMALL].growth) != 0))
         make_up(cls);
@@ -189,10 +198,10 @@ static void *take_random_tiny(unsigned cls, uint64_t random, bool *is_zero) {
 }
 
 static void *take_random_small(unsigned cls, uint64_t random, bool *is_zero) {
-    struct common *common = common_of(cls);
-    if (UNLIKELY(!prepare()) || UNLIKELY(common_is_entered(common)))
+    struct common *common = enter_small(cls);
+    if (UNLIKELY(common == NULL))
         return NULL;
-    void *pointer = take_random_slot(common_enter(common), cls, random, is_zero);
+    void *pointer = take_random_slot(&common->cache, cls, random, is_zero);
     common_leave(common);
     return pointer;
 }

@@ -1,5 +1,7 @@
 /* Purpose: LARGE blocks that can't be accessed, in part or at all: see large_guard in large.h.
- * Owns:    the count of them. */
+ * Owns:    the count of them, an atomic.
+ * Locking: RANK_LARGE where a block comes to begin elsewhere; else none: the block is the
+ *          caller's, who may neither free nor resize it meanwhile. */
 #include "large/extent.h"
 #include "large/large.h"
 

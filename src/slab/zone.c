@@ -243,6 +243,15 @@ void zone_release(struct slab *slab) {
     }
 }
 
+void zone_release_all(struct slab *list) {
+    while (list != NULL) {
+        struct slab *next = list->next;
+        list->next = NULL;
+        zone_release(list);
+        list = next;
+    }
+}
+
 static bool is_old_dirty(const struct range *range, size_t number, uint64_t before_ms) {
     return number < range->fresh && hbitmap_has(&range->dirty, number) &&
            range_slab(range, number)->freed_ms < before_ms;

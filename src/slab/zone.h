@@ -121,6 +121,9 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner);
  * here on. Now and then gives the memory of slabs that were empty for long to the system. */
 void zone_release(struct slab *slab);
 
+/* The same for a list of them, linked by next. */
+void zone_release_all(struct slab *list);
+
 /* Gives the memory of all slabs that were empty before `before_ms` back; returns the bytes. Of huge
  * pages, whole ones only, unless it is PURGE_EVERYTHING. */
 #define PURGE_EVERYTHING UINT64_MAX

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "cache/hot.h"
 #include "heap/heap.h"
@@ -14,8 +13,9 @@
 
 enum { BYTES = 5000, BLOCKS = 204 * 20, KEPT = 17 };
 
+#include "thinned.h"
+
 static unsigned cls;
-static char *blocks[BLOCKS];
 
 static void set_up(void) {
     quiet_os();
@@ -99,7 +99,7 @@ Test(common, malloc_and_free_take_the_same_slots_hot_or_not, .init = set_up) {
 
 static void fill(struct common *common) {
     for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = memset(take(common), (int)(i % 127) + 1, BYTES);
+        fill_block(i, take(common));
 }
 
 Test(common, a_slab_with_room_goes_to_the_row_that_needs_one, .init = set_up) {
@@ -127,44 +127,15 @@ Test(common, a_slab_with_room_goes_to_the_row_that_needs_one, .init = set_up) {
     expect_whole();
 }
 
-static size_t resident_bytes(void) {
-    static unsigned char vector[1 << 14];
-    const struct range *range = &zones[ZONE_SMALL].ranges[0];
-    size_t span = (size_t)range->fresh << SMALL_SLAB_SHIFT;
-    size_t bytes = 0;
-    EXPECT(span / os_page_bytes <= sizeof vector);
-    EXPECT(mincore((void *)range->base, span, vector) == 0);
-    for (size_t i = 0; i < span / os_page_bytes; i++)
-        bytes += (vector[i] & 1) * os_page_bytes;
-    return bytes;
-}
-
-static void thin_out(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        if (i % KEPT != 0)
-            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-}
-
-static void expect_contents(void) {
-    for (size_t i = 0; i < BLOCKS; i += KEPT)
-        for (size_t k = 0; k < BYTES; k++)
-            EXPECT_AT(blocks[i][k] == (char)(i % 127 + 1), i);
-}
-
-static void free_rest(void) {
-    for (size_t i = 0; i < BLOCKS; i += KEPT)
-        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-}
-
 /* 5000 bytes lie in two or three pages. The torture build refuses a fifth of the purges. */
 enum { PINNED = BLOCKS / KEPT * 3 * 4096 + (SLM_TORTURE ? BLOCKS * BYTES / 3 : 0) };
 
 Test(common, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
     fill(row(0));
     thin_out();
-    EXPECT(resident_bytes() >= (size_t)BLOCKS * BYTES);
+    EXPECT(resident_bytes(ZONE_SMALL) >= (size_t)BLOCKS * BYTES);
     EXPECT(common_purge_pages() >= (size_t)BLOCKS * BYTES - PINNED - ((size_t)1 << 20));
-    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(resident_bytes(ZONE_SMALL) <= PINNED);
     EXPECT_EQ(common_purge_pages(), 0); /* nothing was freed since */
     expect_contents();
     expect_whole();
@@ -172,7 +143,7 @@ Test(common, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
     expect_whole();
     heap_trim();
     EXPECT_EQ(zones[ZONE_SMALL].used, 0);
-    EXPECT(resident_bytes() == 0 || SLM_TORTURE);
+    EXPECT(resident_bytes(ZONE_SMALL) == 0 || SLM_TORTURE);
     expect_whole();
 }
 
@@ -187,11 +158,11 @@ Test(common, what_is_sparse_for_two_looks_goes_and_so_does_an_idle_current_slab,
     struct slab *current = cache_current(&row(0)->cache, cls);
     thin_out();
     look();
-    EXPECT(resident_bytes() >= (size_t)BLOCKS * BYTES);
+    EXPECT(resident_bytes(ZONE_SMALL) >= (size_t)BLOCKS * BYTES);
     EXPECT(cache_current(&row(0)->cache, cls) == current);
     for (unsigned i = 0; i < 8; i++) /* each gives back 8 MiB at most */
         look();
-    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(resident_bytes(ZONE_SMALL) <= PINNED);
     EXPECT(cache_current(&row(0)->cache, cls) == &cache_no_slab);
     EXPECT(current->state == SLAB_PURGED);
     expect_contents();

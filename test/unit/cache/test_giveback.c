@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/options.h"
 #include "heap/heap.h"
@@ -16,7 +15,7 @@
 
 enum { BYTES = 1024, BLOCKS = 64 * 200, KEPT = 40 };
 
-static char *blocks[BLOCKS];
+#include "thinned.h"
 
 static void set_up(void) {
     quiet_os();
@@ -32,41 +31,13 @@ static void choose(const char *options) {
     cache_self->next_look_ms = 0;
 }
 
-static size_t resident_bytes(void) {
-    static unsigned char vector[1 << 16];
-    size_t bytes = 0;
-    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
-        const struct range *range = &zones[kind].ranges[0];
-        size_t span = (size_t)range->fresh << slab_shift_of((enum zone_kind)kind);
-        EXPECT(span / os_page_bytes <= sizeof vector);
-        EXPECT(mincore((void *)range->base, span, vector) == 0);
-        for (size_t i = 0; i < span / os_page_bytes; i++)
-            bytes += (vector[i] & 1) * os_page_bytes;
-    }
-    return bytes;
+static size_t resident_in_both(void) {
+    return resident_bytes(ZONE_TINY) + resident_bytes(ZONE_SMALL);
 }
 
 static void fill(void) {
     for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = memset(heap_malloc(BYTES), (int)(i % 127) + 1, BYTES);
-}
-
-/* One of KEPT stays, so that no slab becomes empty. */
-static void thin_out(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        if (i % KEPT != 0)
-            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-}
-
-static void expect_contents(void) {
-    for (size_t i = 0; i < BLOCKS; i += KEPT)
-        for (size_t k = 0; k < BYTES; k++)
-            EXPECT_AT(blocks[i][k] == (char)(i % 127 + 1), i);
-}
-
-static void free_rest(void) {
-    for (size_t i = 0; i < BLOCKS; i += KEPT)
-        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+        fill_block(i, heap_malloc(BYTES));
 }
 
 static void expect_whole(void) {
@@ -81,11 +52,11 @@ enum { PINNED = BLOCKS / KEPT * 2 * 4096 + (SLM_TORTURE ? BLOCKS * BYTES / 3 : 0
 Test(giveback, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
     fill();
     thin_out();
-    size_t before = resident_bytes();
+    size_t before = resident_in_both();
     EXPECT(before >= (size_t)BLOCKS * BYTES);
     size_t bytes = heap_trim();
     EXPECT(bytes >= before - PINNED - ((size_t)1 << 20));
-    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(resident_in_both() <= PINNED);
     expect_contents();
     expect_whole();
     fill(); /* what was given back is used again */
@@ -134,7 +105,7 @@ Test(giveback, slabs_of_ended_threads_are_purged_and_stay_in_the_depot, .init = 
     size_t shelved = depots[cls].count;
     EXPECT(shelved > 50);
     heap_trim();
-    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(resident_in_both() <= PINNED);
     EXPECT_EQ(depots[cls].count, shelved);
     expect_contents();
     expect_whole();
@@ -149,11 +120,11 @@ Test(giveback, another_thread_purges_when_it_needs_a_slab, .init = set_up) {
     EXPECT(pthread_create(&thread, NULL, fill_and_thin_out, &barrier) == 0);
     pthread_barrier_wait(&barrier);
     heap_trim();
-    size_t before = resident_bytes();
+    size_t before = resident_in_both();
     EXPECT(before >= (size_t)BLOCKS * BYTES * 9 / 10);
     pthread_barrier_wait(&barrier);
     pthread_barrier_wait(&barrier);
-    EXPECT(resident_bytes() <= PINNED + ((size_t)4 << 20));
+    EXPECT(resident_in_both() <= PINNED + ((size_t)4 << 20));
     expect_contents();
     pthread_barrier_wait(&barrier);
     pthread_join(thread, NULL);
@@ -177,7 +148,7 @@ Test(giveback, what_stays_sparse_goes_without_being_asked_for, .init = set_up) {
     thin_out();
     choose("purge_delay=0"); /* nothing is too young */
     call_slow_ways();
-    EXPECT(resident_bytes() <= PINNED + ((size_t)1 << 20));
+    EXPECT(resident_in_both() <= PINNED + ((size_t)1 << 20));
     expect_contents();
     expect_whole();
 }
@@ -185,10 +156,10 @@ Test(giveback, what_stays_sparse_goes_without_being_asked_for, .init = set_up) {
 Test(giveback, nothing_goes_for_its_age_if_purge_delay_is_never, .init = set_up) {
     fill();
     thin_out();
-    size_t before = resident_bytes();
+    size_t before = resident_in_both();
     choose("purge_delay=never");
     call_slow_ways();
-    EXPECT(resident_bytes() >= before - ((size_t)1 << 20)); /* growth is made up for */
+    EXPECT(resident_in_both() >= before - ((size_t)1 << 20)); /* growth is made up for */
     expect_whole();
 }
 
@@ -211,10 +182,10 @@ Test(giveback, an_empty_slab_that_nobody_came_back_for_is_given_up, .init = set_
 Test(giveback, growth_is_made_up_for_by_what_is_free_in_other_classes, .init = set_up) {
     fill();
     thin_out();
-    size_t before = resident_bytes();
+    size_t before = resident_in_both();
     for (size_t bytes = 0; bytes < before; bytes += 512)
         memset(heap_malloc(512), 1, 512);
-    EXPECT(resident_bytes() <= before + PINNED + ((size_t)1 << 20));
+    EXPECT(resident_in_both() <= before + PINNED + ((size_t)1 << 20));
     expect_contents();
     expect_whole();
 }
@@ -223,10 +194,10 @@ Test(giveback, growth_is_made_up_for_by_the_other_zone, .init = set_up) {
     fill();
     for (size_t i = 0; i < BLOCKS; i++)
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-    size_t before = resident_bytes();
+    size_t before = resident_in_both();
     for (size_t bytes = 0; bytes < before; bytes += 8192)
         memset(heap_malloc(8192), 1, 8192);
-    EXPECT(resident_bytes() <= before + KEEP_DIRTY_BYTES + ((size_t)2 << 20));
+    EXPECT(resident_in_both() <= before + KEEP_DIRTY_BYTES + ((size_t)2 << 20));
     expect_whole();
 }
 

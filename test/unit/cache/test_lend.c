@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,14 +15,15 @@
 
 enum { BYTES = 1024, BLOCKS = 64 * 200, KEPT = 40 };
 
-static char *blocks[BLOCKS];
+#include "thinned.h"
+
 static pthread_t sleeper;
 static pthread_barrier_t turn;
 static struct cache *sleepers_cache;
 
 static void fill(void) {
     for (size_t i = 0; i < BLOCKS; i++)
-        blocks[i] = memset(heap_malloc(BYTES), (int)(i % 127) + 1, BYTES);
+        fill_block(i, heap_malloc(BYTES));
 }
 
 /* Fills, and sleeps until all is over but for the calls that the test wants. */
@@ -59,32 +59,6 @@ static void set_up(void) {
     pthread_barrier_wait(&turn);
 }
 
-static bool is_kept(size_t i) { return i % KEPT == 0; }
-
-static void free_remotely(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        if (!is_kept(i))
-            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-}
-
-static size_t resident_bytes(void) {
-    static unsigned char vector[1 << 16];
-    const struct range *range = &zones[ZONE_TINY].ranges[0];
-    size_t span = (size_t)range->fresh << TINY_SLAB_SHIFT;
-    size_t bytes = 0;
-    EXPECT(span / os_page_bytes <= sizeof vector);
-    EXPECT(mincore((void *)range->base, span, vector) == 0);
-    for (size_t i = 0; i < span / os_page_bytes; i++)
-        bytes += (vector[i] & 1) * os_page_bytes;
-    return bytes;
-}
-
-static void expect_contents(void) {
-    for (size_t i = 0; i < BLOCKS; i += KEPT)
-        for (size_t k = 0; k < BYTES; k++)
-            EXPECT_AT(blocks[i][k] == (char)(i % 127 + 1), i);
-}
-
 static void expect_whole(void) {
     struct violation violation = {0};
     EXPECT(heap_verify(&violation));
@@ -102,12 +76,12 @@ static void lend(struct slab *slab, size_t word, uint64_t bits) {
 enum { PINNED = BLOCKS / KEPT * 2 * 4096 + (SLM_TORTURE ? BLOCKS * BYTES / 3 : 0) + (1 << 20) };
 
 Test(lend, what_is_freed_in_a_sleepers_slabs_goes_back, .init = set_up) {
-    free_remotely();
-    size_t before = resident_bytes();
+    thin_out();
+    size_t before = resident_bytes(ZONE_TINY);
     EXPECT(before >= (size_t)BLOCKS * BYTES);
     size_t bytes = cache_purge_lent(cache_self, true);
     EXPECT(bytes >= before - PINNED);
-    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(resident_bytes(ZONE_TINY) <= PINNED);
     expect_contents();
     expect_whole();
     EXPECT(SLM_TORTURE || cache_purge_lent(cache_self, true) == 0); /* there is no more of it */
@@ -122,9 +96,9 @@ Test(lend, what_is_freed_in_a_sleepers_slabs_goes_back, .init = set_up) {
 }
 
 Test(lend, a_trim_does_it, .init = set_up) {
-    free_remotely();
+    thin_out();
     heap_trim();
-    EXPECT(resident_bytes() <= PINNED);
+    EXPECT(resident_bytes(ZONE_TINY) <= PINNED);
     expect_contents();
     end_sleeper();
 }
@@ -150,11 +124,11 @@ Test(lend, frees_look_for_sleepers, .init = set_up) {
     EXPECT_EQ(complaints.used, 0);
     for (; i < BLOCKS / 2; i++)
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-    size_t before = resident_bytes();
+    size_t before = resident_bytes(ZONE_TINY);
     usleep(150000);
     for (; i < BLOCKS; i++) /* some 100 slabs are queued */
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-    EXPECT(resident_bytes() <= before - (size_t)BLOCKS / 4 * BYTES);
+    EXPECT(resident_bytes(ZONE_TINY) <= before - (size_t)BLOCKS / 4 * BYTES);
     expect_whole();
     end_sleeper();
 }
