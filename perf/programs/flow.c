@@ -22,7 +22,7 @@ static struct handed *ring;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t there_is_room = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t there_is_work = PTHREAD_COND_INITIALIZER;
-static size_t put, taken, live, operations_each, live_most;
+static size_t put, taken, live, operations_each, operations_in_all, live_most;
 
 /* A block counts as live from before it is allocated: so that the bound holds. */
 static void *produce(void *argument) {
@@ -37,7 +37,7 @@ static void *produce(void *argument) {
         unsigned char *block = get_filled(bytes, (unsigned char)i);
         pthread_mutex_lock(&lock);
         ring[put++ % PLACES] = (struct handed){block, bytes};
-        if (live * 10 > live_most * 9)
+        if (live * 10 > live_most * 9 || put == operations_in_all)
             pthread_cond_signal(&there_is_work);
         pthread_mutex_unlock(&lock);
     }
@@ -71,12 +71,13 @@ int main(int count, char **arguments) {
     size_t producers = number(count, arguments, 1, usage);
     live_most = number(count, arguments, 2, usage);
     operations_each = number(count, arguments, 3, usage) / producers;
+    operations_in_all = operations_each * producers;
     ring = own_table(PLACES * sizeof *ring);
     pthread_t *threads = own_table(producers * sizeof *threads);
     begin_measuring();
     for (size_t i = 0; i < producers; i++)
         threads[i] = start_thread(produce, (void *)(i + 1), 0);
-    consume(operations_each * producers);
+    consume(operations_in_all);
     for (size_t i = 0; i < producers; i++)
         pthread_join(threads[i], NULL);
     print_figure("bound", live_most);

@@ -81,20 +81,29 @@ void *slm_malloc(size_t size) {
     return pointer;
 }
 
-/* Apart, so that what comes next need not save registers for it. */
+/* Apart, so that what comes before and after need not save registers for them. */
 static NOINLINE bool free_small(void *pointer) { return hot_free_small(pointer); }
+static NOINLINE bool free_remote(void *pointer) { return hot_free_remote(pointer); }
 
-NOINLINE void malloc_free_slow(void *pointer, enum call call, struct told told) {
-    if (zone_is_small((uintptr_t)pointer) && LIKELY(free_small(pointer)))
-        return;
+static inline bool free_warm(void *pointer) {
+    return zone_is_small((uintptr_t)pointer) ? free_small(pointer) : free_remote(pointer);
+}
+
+static NOINLINE void free_cold(void *pointer, enum call call, struct told told) {
     enum fault fault = heap_free_by(call, pointer, told);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(call, pointer, fault);
     check_late(call);
 }
 
+void malloc_free_slow(void *pointer, enum call call, struct told told) {
+    if (UNLIKELY(!free_warm(pointer)))
+        free_cold(pointer, call, told);
+}
+
 static NOINLINE void free_slow(void *pointer) {
-    malloc_free_slow(pointer, CALL_FREE, NOTHING_TOLD);
+    if (UNLIKELY(!free_warm(pointer)))
+        free_cold(pointer, CALL_FREE, NOTHING_TOLD);
 }
 
 void slm_free(void *pointer) {

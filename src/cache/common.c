@@ -7,6 +7,9 @@
 /* One look sends so much away of each doubling; one that grows the heap looks at so many slabs. */
 enum { LOOK_BYTES_MAX = 8 << 20, LOOKED_AT_MAX = 32 };
 
+/* Rows that are asked for a slot that is in memory. */
+enum { ROWS_ASKED = 4 };
+
 /* A slab of which so much is free is worth taking over from another row. */
 enum { TAKE_OVER_PART = 4 };
 
@@ -88,6 +91,14 @@ static struct slab *take_over_from(struct common *other, struct cache *cache, un
     return taken;
 }
 
+/* The same sizes' in the next row, and in the first after the last. */
+static struct common *next_of_doubling(const struct common *common) {
+    size_t index = (size_t)(common - commons);
+    uint64_t rows = load_relaxed(&common_rows);
+    uint64_t later = rows & ~(((uint64_t)2 << index / DOUBLINGS) - 1);
+    return &commons[bit_lowest(later != 0 ? later : rows) * DOUBLINGS + index % DOUBLINGS];
+}
+
 /* In no order of their locks: none is waited for. */
 struct slab *common_take_over(struct cache *cache, unsigned cls) {
     size_t doubling = (cls - TINY_CLASSES) / COARSE_CLASSES;
@@ -98,6 +109,73 @@ struct slab *common_take_over(struct cache *cache, unsigned cls) {
             slab = take_over_from(other, cache, cls);
     }
     return slab;
+}
+
+/* --- slots that are in memory ----------------------------------------------------------------- */
+
+/* Whether the slab's next slot was used before: it is the lowest, or the last one freed. */
+static bool is_warm(const struct slab *slab) {
+    return slab->summary != 0 && slab->hint < slab->fresh_from;
+}
+
+/* From a slab that stays on its list: its countdown has one free more to wait for. */
+static bool take_listed_slot(struct cache *cache, struct slab *slab, size_t *slot) {
+    if (slab == NULL || slab->countdown == COUNTDOWN_NEVER || !is_warm(slab) ||
+        !slab_take_hinted(slab, slot))
+        return false;
+    store_relaxed(&slab->countdown_start, slab->countdown_start + 1);
+    store_relaxed(&slab->countdown, slab->countdown + 1);
+    if (slab->summary == 0) {
+        cache_unlist(cache, slab);
+        cache_restart_countdown(cache, slab, cache_relink_mark(slab));
+        cache_list_as(cache, slab, SLAB_FULL);
+    }
+    return true;
+}
+
+static void *take_warm_of(struct cache *cache, unsigned cls) {
+    struct slab *slab = cache_current(cache, cls);
+    size_t slot;
+    if (is_warm(slab) && slab_take_hinted(slab, &slot))
+        return slab_slot_address(slab, slot);
+    for (unsigned list = LIST_PARTIAL; list <= LIST_SPARSE; list++) {
+        slab = cache_bin(cache, cls)->lists[list];
+        if (take_listed_slot(cache, slab, &slot))
+            return slab_slot_address(slab, slot);
+    }
+    return NULL;
+}
+
+/* At most: none but the current one. */
+static bool has_one_slab(struct cache *cache, unsigned cls) {
+    for (unsigned list = 0; list < LISTS; list++)
+        if (cache_bin(cache, cls)->lists[list] != NULL)
+            return false;
+    return true;
+}
+
+/* A class of many slabs is served by what is free in them; larger slots would be wasted on it. */
+static void *take_warm(struct cache *cache, unsigned cls) {
+    unsigned end = has_one_slab(cache, cls) ? cache->end_class : cls + 1;
+    void *pointer = NULL;
+    for (unsigned from = cls; pointer == NULL && from < end; from++)
+        pointer = take_warm_of(cache, from);
+    return pointer;
+}
+
+void *common_take_warm(struct common *common, unsigned cls) {
+    void *pointer = take_warm(&common->cache, cls);
+    struct common *other = common;
+    for (unsigned i = 0; pointer == NULL && i < ROWS_ASKED; i++) {
+        other = next_of_doubling(other);
+        if (other == common)
+            break;
+        if (is_used(other) && lock_try_often(&other->lock, RANK_UNCHECKED)) {
+            pointer = take_warm(&other->cache, cls);
+            lock_release_often(&other->lock, RANK_UNCHECKED);
+        }
+    }
+    return pointer;
 }
 
 /* --- slabs that are away ---------------------------------------------------------------------- */

@@ -96,6 +96,11 @@ HOT_INLINE void common_leave(struct common *common) {
         lock_release_often(&common->lock, RANK_COMMON);
 }
 
+/* With the lock held: a slot that was used before and so is in memory, which serves a block better
+ * than some that the system has yet to give. Of the class or, while the class has one slab at most,
+ * a larger one of the doubling; of this row or another. NULL: there is none at hand. */
+void *common_take_warm(struct common *common, unsigned cls);
+
 /* refill.c: takes a slab with free slots over from another row; NULL: there is none worth it. */
 struct slab *common_take_over(struct cache *cache, unsigned cls);
 

@@ -1,7 +1,7 @@
 /* Purpose: the hot paths of malloc and free, inline and alone.
  * Owns:    nothing.
- * Locking: TINY: none, and no atomic read-modify-write: only a slab's owner comes through here.
- *          SMALL: that of common.h, if nobody holds it.
+ * Locking: TINY: none, and no atomic read-modify-write where a slab's owner comes through; others,
+ *          in hot_free_remote, as remote.c says. SMALL: that of common.h, if nobody holds it.
  *
  * Each has one kind of exit: "not simple", and then nothing has been changed. There is no test for
  * "initialised?", "debugging?" or NULL: a thread without a cache has one in which every slab is
@@ -75,6 +75,30 @@ HOT_INLINE bool hot_free_tiny(void *pointer) {
                        address);
 }
 
+/* As cache_free_remote, for any address in the first TINY range, but not for what is wrong, nor for
+ * slabs that nobody owns or whose owner may have vanished. */
+HOT_INLINE bool hot_free_remote(void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    uintptr_t offset = address - load_own(&zone_map.tiny_base);
+    struct cache *self = cache_self;
+    size_t slot;
+    if (offset >= load_own(&zone_map.tiny_span) || UNLIKELY(!cache_is_live(self)) ||
+        UNLIKELY(load_relaxed(&cache_rescue_pending)))
+        return false;
+    struct slab *slab = slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT);
+    struct cache *owner = owner_cache(load_relaxed(&slab->owner));
+    uint8_t state = load_relaxed(&slab->state);
+    if (UNLIKELY(owner == NULL) || UNLIKELY(owner == self) || UNLIKELY(state == SLAB_CLAIMED) ||
+        UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(slab_is_free(slab, slot)))
+        return false;
+    uint64_t mask = (uint64_t)1 << (slot % 64);
+    if (UNLIKELY(fetch_or_seq_cst(&slab->remote_bits[slot / 64], mask) & mask))
+        return false; /* by two threads at once: the slow way tells */
+    if (UNLIKELY((load_seq_cst(&slab->owner) & OWNER_PENDING) == 0))
+        cache_announce(self, slab);
+    return true;
+}
+
 /* As hot_malloc_fine, for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     unsigned cls = coarse_class_of_step[coarse_step(bytes)];
@@ -84,11 +108,15 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
         UNLIKELY(!lock_try_often(&common->lock, RANK_COMMON)))
         return false;
     struct slab *slab = common->cache.coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
-    bool taken = LIKELY(slab != NULL) && LIKELY(slab_take_hinted(slab, &slot));
-    if (LIKELY(taken))
-        *pointer = slab_slot_address(slab, slot);
+    *pointer = NULL;
+    if (LIKELY(slab != NULL)) { /* somebody has entered it before */
+        if (UNLIKELY(slab->hint >= slab->fresh_from))
+            *pointer = common_take_warm(common, cls);
+        if (LIKELY(*pointer == NULL) && LIKELY(slab_take_hinted(slab, &slot)))
+            *pointer = slab_slot_address(slab, slot);
+    }
     common_leave(common);
-    return taken;
+    return *pointer != NULL;
 }
 
 /* As hot_free_in for any address in the first SMALL range. */

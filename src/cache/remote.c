@@ -17,6 +17,8 @@
  * while anything is unmerged, S.owner differs from C, so that C's own frees leave the hot path
  * and are checked against remote_bits too.
  *
+ * hot_free_remote in hot.h is the same, inline, where nothing is wrong and the owner lives.
+ *
  * remote.pml, beside this file, is a model of all of this, of adoption, thread exit and rescue,
  * which test/protocol searches exhaustively. It changes with the code. */
 #include "cache/cache.h"

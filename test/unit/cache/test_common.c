@@ -1,7 +1,8 @@
 /* Protects: the slabs of SMALL, which threads share by rows: a block goes back to the row it came
  * from, whoever frees it, once; a row takes slabs with room over from another one rather than new
- * ones; free pages go back while nobody allocates from their slabs and everybody may free in them;
- * and a signal handler inside of all this neither waits for ever nor gets what is in use. */
+ * ones, and slots that are in memory, of a larger class if need be, rather than new memory; free
+ * pages go back while nobody allocates from their slabs and everybody may free in them; and a
+ * signal handler inside of all this neither waits for ever nor gets what is in use. */
 #include "../expect.h"
 
 #include <pthread.h>
@@ -94,6 +95,53 @@ Test(common, malloc_and_free_take_the_same_slots_hot_or_not, .init = set_up) {
     EXPECT(!hot_free_small((char *)first + 16) && !hot_free_small(&hot) && !hot_free_small(NULL));
     EXPECT(heap_malloc(BYTES) == hot);
     EXPECT(hot_free_small(hot) && hot_free_small(first));
+    expect_whole();
+}
+
+static char *take_warm(unsigned number, unsigned of) {
+    lock_acquire_often(&row(number)->lock, RANK_COMMON);
+    char *pointer = common_take_warm(row(number), of);
+    lock_release_often(&row(number)->lock, RANK_COMMON);
+    return pointer;
+}
+
+Test(common, a_block_comes_from_memory_that_is_there, .init = set_up) {
+    char *first = take(row(0)), *second = take(row(0)), *third = take(row(0));
+    EXPECT(take_warm(0, cls) == NULL); /* what is free was never used */
+    EXPECT_EQ(heap_free(second), FAULT_NONE);
+    EXPECT_EQ(heap_free(first), FAULT_NONE);
+    EXPECT(take_warm(0, cls + 1) == NULL); /* that is too small */
+    EXPECT(take_warm(0, cls - 1) == first);
+    EXPECT_EQ(heap_free(first), FAULT_NONE);
+    EXPECT(take_warm(0, cls) == first);
+    EXPECT(take_warm(1, cls) == second);
+    EXPECT(common_of_slab(zone_find((uintptr_t)second)) == row(0));
+    EXPECT(take_warm(0, cls) == NULL && take_warm(1, cls) == NULL);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_EQ(heap_free(i == 0 ? first : i == 1 ? second : third), FAULT_NONE);
+    expect_whole();
+}
+
+Test(common, a_class_of_several_slabs_takes_no_larger_slots, .init = set_up) {
+    const struct slab *slab = zone_find((uintptr_t)take(row(0)));
+    char *listed = take(row(0));
+    cls++;
+    char *larger = take(row(0));
+    EXPECT_EQ(heap_free(larger), FAULT_NONE);
+    cls--;
+    while (zone_find((uintptr_t)take(row(0))) == slab)
+        ;
+    EXPECT(take_warm(0, cls) == NULL);
+    EXPECT_EQ(heap_free(listed), FAULT_NONE);
+    EXPECT_EQ(heap_free(listed + size_classes[cls].slot_bytes), FAULT_NONE);
+    expect_whole();
+    for (unsigned i = 0; i < 2; i++) { /* from a slab that stays listed, as full at last */
+        EXPECT_EQ(slab->state, SLAB_PARTIAL);
+        EXPECT(zone_find((uintptr_t)take_warm(0, cls)) == slab);
+        expect_whole();
+    }
+    EXPECT_EQ(slab->state, SLAB_FULL);
+    EXPECT(take_warm(0, cls) == NULL);
     expect_whole();
 }
 

@@ -70,6 +70,43 @@ Test(remote, a_free_sets_a_bit_and_queues_the_slab_once, .init = set_up) {
     EXPECT_EQ(queue_length(), 1);
 }
 
+static void free_hot(void) {
+    heap_set_up();
+    EXPECT(!hot_free_remote((char *)blocks[0] + 16) && !hot_free_remote(&faults));
+    EXPECT(hot_free_remote(blocks[0]) && hot_free_remote(blocks[65]));
+    EXPECT(!hot_free_remote(blocks[0]) && heap_free(blocks[0]) == FAULT_DOUBLE_FREE);
+    EXPECT(!hot_free_remote(blocks[1]) && heap_free(blocks[1]) == FAULT_DOUBLE_FREE);
+    EXPECT(!hot_free_remote(heap_malloc(BYTES)));
+}
+
+Test(remote, the_short_way_does_the_same_and_leaves_faults_to_the_long_one, .init = set_up) {
+    EXPECT_EQ(heap_free(blocks[1]), FAULT_NONE);
+    EXPECT(!hot_free_remote(blocks[2])); /* its owner */
+    in_another_thread(free_hot);
+    EXPECT(cache->remote_queue == slab && slab->queue_next == NULL);
+    EXPECT(slab->owner == ((uintptr_t)cache | OWNER_PENDING));
+    EXPECT(slab->remote_bits[0] == 1 && slab->remote_bits[1] == 2);
+    cache_drain(cache);
+    EXPECT(slab_is_free(slab, 0) && slab_is_free(slab, 1) && slab_is_free(slab, 65));
+}
+
+static void free_hot_in_nobodys(void) {
+    heap_set_up();
+    EXPECT(!hot_free_remote(others[0]));
+    cache_rescue_pending = 1;
+    EXPECT(!hot_free_remote(blocks[0])); /* its owner may be a thread that was not forked along */
+    cache_rescue_pending = 0;
+}
+
+static void take_one_and_end(void) { others[0] = heap_malloc(BYTES); }
+
+Test(remote, the_short_way_is_not_for_slabs_without_a_thread, .init = set_up) {
+    in_another_thread(take_one_and_end);
+    in_another_thread(free_hot_in_nobodys);
+    EXPECT_EQ(heap_free(others[0]), FAULT_NONE);
+    EXPECT_EQ(heap_free(blocks[0]), FAULT_NONE);
+}
+
 Test(remote, the_owner_merges_when_it_drains, .init = set_up) {
     in_another_thread(free_several);
     unsigned free_before = slab_count_free(slab);
