@@ -43,7 +43,8 @@ enum { LIST_PARTIAL, LIST_SPARSE, LIST_PURGED, LIST_FULL, LISTS };
 struct bin {
     struct slab *lists[LISTS];
     uint64_t frees; /* of this class through this cache, but for those that countdowns still hold */
-    uint32_t seen;  /* common.c: of the current slab, at the last look */
+    uint32_t seen;  /* of a thread's: calls that slabs served which threads share; of those: of
+                     * the current slab, at the last look (common.c) */
 };
 
 _Static_assert(SMALL_CLASSES % COARSE_CLASSES == 0, "common.h: caches of as many classes each");
@@ -52,6 +53,7 @@ struct cache {
     struct slab *fine[FINE_STEPS];
     struct slab *coarse[COARSE_CLASSES];
     uint8_t first_class, end_class; /* whose slabs it may own */
+    uint8_t is_common;              /* it is one of common.h */
     uint8_t state; /* enum cache_state */
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */
@@ -85,6 +87,9 @@ extern struct cache cache_boot;
 extern struct cache cache_dead;
 extern struct cache cache_shared;
 
+/* Threads that have a cache; read without a lock. */
+extern uint32_t cache_live_count;
+
 /* The calling thread's cache. The only thread-local variable of release builds, but for check/. */
 extern __thread struct cache *cache_self HIDDEN __attribute__((tls_model("initial-exec")));
 
@@ -102,10 +107,7 @@ HOT_INLINE struct bin *cache_bin(struct cache *cache, unsigned cls) {
     return &cache->bins[cls - cache->first_class];
 }
 
-/* Whose slabs are SMALL: it is one of common.h. */
-HOT_INLINE bool cache_is_common(const struct cache *cache) {
-    return cache->first_class >= TINY_CLASSES;
-}
+HOT_INLINE bool cache_is_common(const struct cache *cache) { return cache->is_common; }
 
 /* A cache that calls of several threads use, under a lock of its own: which is held, so that
  * nothing may take long. */

@@ -15,25 +15,28 @@ enum { TAKE_OVER_PART = 4 };
 
 #define NO_SLAB ((struct slab *)&cache_no_slab)
 
-struct common commons[ROWS_MAX * DOUBLINGS];
+struct common commons[ROWS_MAX * ROW];
 uint64_t common_rows;
 
 void common_set_up(struct common *common) {
-    unsigned first = TINY_CLASSES + (unsigned)(common - commons) % DOUBLINGS * COARSE_CLASSES;
+    unsigned place = (unsigned)(common - commons) % ROW;
+    unsigned first = place == DOUBLINGS ? 0 : TINY_CLASSES + place * COARSE_CLASSES;
+    unsigned end = place == DOUBLINGS ? TINY_CLASSES : first + COARSE_CLASSES;
     struct cache *cache = &common->cache;
     cache_clear(cache);
     cache->state = CACHE_LIVE;
+    cache->is_common = true;
     cache->first_class = (uint8_t)first;
-    store_release(&cache->end_class, (uint8_t)(first + COARSE_CLASSES)); /* walks look */
+    store_release(&cache->end_class, (uint8_t)end); /* walks look */
 }
 
 struct common *common_next(struct common *before) {
     size_t index = before == NULL ? 0 : (size_t)(before - commons) + 1;
-    size_t row = index / DOUBLINGS;
+    size_t row = index / ROW;
     uint64_t rows = row < ROWS_MAX ? load_relaxed(&common_rows) >> row : 0;
     if (rows == 0)
         return NULL;
-    return &commons[(rows & 1) != 0 ? index : (row + bit_lowest(rows)) * DOUBLINGS];
+    return &commons[(rows & 1) != 0 ? index : (row + bit_lowest(rows)) * ROW];
 }
 
 void common_add_row(unsigned row) {
@@ -60,6 +63,13 @@ void common_leave_slow(struct common *common) {
         cache_look(cache_self);
 }
 
+bool common_is_inside(void) {
+    for (struct common *c = NULL; (c = common_next(c)) != NULL;)
+        if (common_is_entered(c))
+            return true;
+    return false;
+}
+
 /* Somebody has entered it; not this thread, of which this may be a signal handler. */
 static bool is_used(const struct common *common) {
     return load_acquire(&common->cache.end_class) != 0 && !common_is_entered(common);
@@ -67,14 +77,15 @@ static bool is_used(const struct common *common) {
 
 /* --- slabs of other rows ---------------------------------------------------------------------- */
 
-/* With both locks held. One that a signal handler has freed in has to be merged first. */
+/* With both locks held. One that remote frees are pending of has to be merged first; who frees in
+ * it from here on queues it on its new owner. */
 static bool hand_over(struct cache *from, struct cache *to, struct slab *slab) {
+    uintptr_t owner = (uintptr_t)from;
     if (slab_count_free(slab) < slab->slots / TAKE_OVER_PART ||
-        load_relaxed(&slab->owner) != (uintptr_t)from)
+        !cas_seq_cst(&slab->owner, &owner, (uintptr_t)to))
         return false;
     cache_unlist(from, slab);
     cache_restart_countdown(from, slab, COUNTDOWN_NEVER);
-    exchange_seq_cst(&slab->owner, (uintptr_t)to);
     return true;
 }
 
@@ -95,16 +106,15 @@ static struct slab *take_over_from(struct common *other, struct cache *cache, un
 static struct common *next_of_doubling(const struct common *common) {
     size_t index = (size_t)(common - commons);
     uint64_t rows = load_relaxed(&common_rows);
-    uint64_t later = rows & ~(((uint64_t)2 << index / DOUBLINGS) - 1);
-    return &commons[bit_lowest(later != 0 ? later : rows) * DOUBLINGS + index % DOUBLINGS];
+    uint64_t later = rows & ~(((uint64_t)2 << index / ROW) - 1);
+    return &commons[bit_lowest(later != 0 ? later : rows) * ROW + index % ROW];
 }
 
 /* In no order of their locks: none is waited for. */
 struct slab *common_take_over(struct cache *cache, unsigned cls) {
-    size_t doubling = (cls - TINY_CLASSES) / COARSE_CLASSES;
     struct slab *slab = NULL;
     for (uint64_t rows = load_relaxed(&common_rows); slab == NULL && rows != 0; rows &= rows - 1) {
-        struct common *other = &commons[bit_lowest(rows) * DOUBLINGS + doubling];
+        struct common *other = &commons[bit_lowest(rows) * ROW + common_place(cls)];
         if (&other->cache != cache && is_used(other))
             slab = take_over_from(other, cache, cls);
     }
@@ -259,6 +269,8 @@ static bool look_at_class(struct common *common, unsigned cls, size_t *bytes) {
 static void look_at(struct common *common, uint64_t now, uint64_t delay) {
     struct cache *cache = common_enter(common);
     bool mine = common->away == NULL && now >= cache->next_look_ms;
+    if (load_relaxed(&cache->remote_queue) != NULL)
+        cache_drain(cache);
     bool done = mine;
     size_t bytes = 0;
     for (unsigned cls = cache->first_class; done && cls < cache->end_class; cls++)
@@ -272,7 +284,7 @@ static void look_at(struct common *common, uint64_t now, uint64_t delay) {
 
 void common_look(void) {
     uint64_t delay = option_get(OPTION_purge_delay);
-    if (delay == OPTION_UNLIMITED)
+    if (delay == OPTION_UNLIMITED || common_is_inside())
         return;
     uint64_t now = os_clock_ms();
     for (struct common *c = NULL; (c = common_next(c)) != NULL;)
@@ -296,6 +308,8 @@ static size_t purge_sparse_of(struct common *common, unsigned needed, size_t byt
 
 size_t common_purge_sparse(unsigned needed, size_t bytes) {
     size_t purged = 0;
+    if (common_is_inside())
+        return 0;
     for (struct common *c = NULL; purged < bytes && (c = common_next(c)) != NULL;)
         if (is_used(c))
             purged += purge_sparse_of(c, needed, bytes - purged);
@@ -318,6 +332,8 @@ static void send_class_away(struct common *common, unsigned cls) {
 
 size_t common_purge_pages(void) {
     size_t bytes = 0;
+    if (common_is_inside())
+        return 0;
     for (struct common *common = NULL; (common = common_next(common)) != NULL;) {
         if (!is_used(common))
             continue;
@@ -332,6 +348,8 @@ size_t common_purge_pages(void) {
 }
 
 void common_give_up_empty(void) {
+    if (common_is_inside())
+        return;
     for (struct common *common = NULL; (common = common_next(common)) != NULL;) {
         if (!is_used(common))
             continue;

@@ -1,12 +1,13 @@
-/* Purpose: SMALL: the slabs that threads share, under a lock for each doubling of sizes.
- * Owns:    the slabs of all SMALL classes; caches that no thread has, one for each doubling.
+/* Purpose: the slabs that threads share: of SMALL all, under a lock for each doubling of sizes; of
+ *          TINY those that threads begin with while there are many.
+ * Owns:    these slabs; caches that no thread has, one for each doubling and one for TINY.
  * Locking: RANK_COMMON, one each. No memory is given back to the system with it held: slabs that
  *          have become empty wait in `emptied` until it is released, those whose free pages are to
  *          go are `away` meanwhile: nobody allocates from them, everybody may free in them.
  *
- *   class 28 .. 35   36 .. 43   44 .. 51   52 .. 59   60 .. 67
- *         commons[0] commons[1] commons[2] commons[3] commons[4]     for processor 0
- *         commons[5] commons[6] commons[7] commons[8] commons[9]     for processor 1, and so on
+ *   class 28 .. 35   36 .. 43   44 .. 51   52 .. 59   60 .. 67     0 .. 27
+ *         commons[0] commons[1] commons[2] commons[3] commons[4]  commons[5]   for processor 0
+ *         commons[6] commons[7] commons[8] commons[9] commons[10] commons[11]  for processor 1 ...
  *
  * A thread allocates from the row of the processor that it runs on: nobody else does just then, so
  * the lock is seldom waited for, and what was freed there last is in that processor's cache. A
@@ -16,7 +17,12 @@
  * A slab of SMALL is 1 MiB. If each thread had one of each class, most of what they hold would be
  * free (perf/memory flow, 16 threads, 2 processors, 370 MiB live: 1.8 x live resident), and stay so
  * while a thread sleeps. With one row for all, two threads that do nothing but allocate and free
- * take 6 times as long. */
+ * take 6 times as long.
+ *
+ * A thread's first few calls of each TINY class are served from here, too, if there are more than
+ * a few threads: 400 that hold 100 blocks of all sizes each have a page or two of a slab of their
+ * own in each class, else. What is freed in such a slab is freed as in another thread's, and merged
+ * by whoever comes next. */
 #ifndef SLM_CACHE_COMMON_H
 #define SLM_CACHE_COMMON_H
 
@@ -30,8 +36,8 @@ struct common {
     uint32_t calls;
 } CACHE_ALIGNED;
 
-enum { DOUBLINGS = SMALL_CLASSES / COARSE_CLASSES, ROWS_MAX = 64 };
-extern struct common commons[ROWS_MAX * DOUBLINGS];
+enum { DOUBLINGS = SMALL_CLASSES / COARSE_CLASSES, ROW = DOUBLINGS + 1, ROWS_MAX = 64 };
+extern struct common commons[ROWS_MAX * ROW];
 
 /* Rows that may have been entered: a bit for each; set with the registry's lock held. */
 extern uint64_t common_rows;
@@ -56,12 +62,29 @@ HOT_INLINE unsigned common_row(void) {
 
 COLD void common_add_row(unsigned row);
 
+/* Which of its row a class's is. */
+HOT_INLINE unsigned common_place(unsigned cls) {
+    return cls < TINY_CLASSES ? DOUBLINGS : (cls - TINY_CLASSES) / COARSE_CLASSES;
+}
+
 /* Where the calling thread allocates this class from: where it runs just now. */
 HOT_INLINE struct common *common_of(unsigned cls) {
     unsigned row = common_row();
     if (UNLIKELY((load_relaxed(&common_rows) >> row & 1) == 0))
         common_add_row(row);
-    return &commons[row * DOUBLINGS + (cls - TINY_CLASSES) / COARSE_CLASSES];
+    return &commons[row * ROW + common_place(cls)];
+}
+
+/* More threads than this: they begin with slabs that they share, and have so many calls of a class
+ * served from those. */
+enum { THREADS_FEW = SLM_TORTURE ? 2 : 8, SHARED_CALLS = 32 };
+
+/* Whether the thread whose cache this is has yet to get a slab of this TINY class to itself; counts
+ * a call. */
+HOT_INLINE bool common_serves(struct cache *cache, unsigned cls) {
+    return UNLIKELY(load_relaxed(&cache_live_count) > THREADS_FEW) &&
+           cache_bin(cache, cls)->seen < SHARED_CALLS &&
+           cache_current(cache, cls) == &cache_no_slab && ++cache_bin(cache, cls)->seen != 0;
 }
 
 /* Where a slab of SMALL belongs; NULL: to nobody, it is empty. */
@@ -81,6 +104,22 @@ HOT_INLINE struct cache *common_enter(struct common *common) {
     if (UNLIKELY(common->cache.end_class == 0))
         common_set_up(common);
     return &common->cache;
+}
+
+/* Whether the calling thread is inside any of them: then this is a signal handler's call, which may
+ * wait for no other one. Who holds that, to fork, may wait for the one that is held. */
+COLD bool common_is_inside(void);
+
+/* common_enter for calls that a signal handler may make; NULL: not from there. */
+HOT_INLINE struct cache *common_enter_if_free(struct common *common) {
+    if (SLM_DEBUG && common_is_inside()) /* or the ranks of locks would not be in order */
+        return NULL;
+    if (LIKELY(lock_try_often(&common->lock, RANK_COMMON))) {
+        if (UNLIKELY(common->cache.end_class == 0))
+            common_set_up(common);
+        return &common->cache;
+    }
+    return common_is_inside() ? NULL : common_enter(common);
 }
 
 /* Calls between two looks at the clock. */

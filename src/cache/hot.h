@@ -102,6 +102,8 @@ HOT_INLINE bool hot_free_remote(void *pointer) {
 /* As hot_malloc_fine, for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     unsigned cls = coarse_class_of_step[coarse_step(bytes)];
+    if (cls < TINY_CLASSES)
+        __builtin_unreachable(); /* or common_of would ask */
     struct common *common = common_of(cls);
     size_t slot = 0;
     if (UNLIKELY(!cache_is_live(cache_self)) ||

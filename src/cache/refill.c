@@ -109,7 +109,7 @@ void cache_settle(struct cache *cache, struct slab *slab) {
         /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
          * no dearer to get than a few of its slots are to use, and every class can use it. */
         bool keep = bin->lists[LIST_PARTIAL] == NULL && bin->lists[LIST_SPARSE] == NULL &&
-                    slab->zone == ZONE_TINY && !SLM_TORTURE;
+                    slab->zone == ZONE_TINY && !cache_is_common(cache) && !SLM_TORTURE;
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         if (!keep && release(cache, slab)) {
             cache_look_sometimes(cache);
@@ -214,7 +214,9 @@ struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
 
     struct slab *slab = take_listed(cache, cls);
     if (slab == NULL)
-        slab = cache_is_common(cache) ? common_take_over(cache, cls) : take_shelved(cache, cls);
+        slab = cache_is_common(cache) ? common_take_over(cache, cls) : NULL;
+    if (slab == NULL && cls < TINY_CLASSES)
+        slab = take_shelved(cache, cls);
     if (slab == NULL && may_grow) {
         slab = zone_acquire(cls, (uintptr_t)cache);
         if (slab != NULL) {

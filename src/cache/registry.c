@@ -28,6 +28,8 @@ struct cache cache_shared = EMPTY_CACHE;
 
 __thread struct cache *cache_self __attribute__((tls_model("initial-exec"))) = &cache_boot;
 
+uint32_t cache_live_count;
+
 enum { BUCKETS = 256 };
 
 static struct {
@@ -69,14 +71,17 @@ void cache_clear(struct cache *cache) {
         cache->fine[step] = NO_SLAB;
     for (unsigned i = 0; i < COARSE_CLASSES; i++)
         cache->coarse[i] = NO_SLAB;
-    for (unsigned i = 0; i < TINY_CLASSES; i++)
+    for (unsigned i = 0; i < TINY_CLASSES; i++) {
         memset(cache->bins[i].lists, 0, sizeof cache->bins[i].lists);
+        cache->bins[i].seen = 0;
+    }
 }
 
 /* With the registry's lock held: makes `cache` the live cache of the calling thread. */
 static void make_live(struct cache *cache) {
     enter_thread(cache, thread_id());
     store_relaxed(&cache->state, CACHE_LIVE);
+    store_relaxed(&cache_live_count, cache_live_count + 1);
 }
 
 /* One that exists already, live: of a dead thread nobody told us of, or from the pool. */
@@ -176,6 +181,7 @@ void cache_destroy(struct cache *cache) {
     lock_acquire(&registry.lock, RANK_REGISTRY);
     leave_thread(cache);
     store_relaxed(&cache->state, CACHE_UNUSED);
+    store_relaxed(&cache_live_count, cache_live_count - 1);
     cache->pool_next = registry.pool;
     registry.pool = cache;
     lock_release(&registry.lock, RANK_REGISTRY);
@@ -232,6 +238,7 @@ void cache_reset_locks(void) {
 static void mark_vanished(struct cache *cache, void *self) {
     if (cache != self && !cache_is_borrowed(cache) && cache->state == CACHE_LIVE) {
         store_relaxed(&cache->state, CACHE_VANISHED);
+        store_relaxed(&cache_live_count, cache_live_count - 1);
         cache_rescue_pending = 1;
     }
 }

@@ -30,11 +30,27 @@ static void *take_slot(struct cache *cache, unsigned cls, bool may_grow, bool *i
     return NULL;
 }
 
+/* From the slabs that threads share. NULL: there is none, or this is a signal handler inside. */
+static COLD void *take_shared(struct cache *cache, unsigned cls, bool may_grow, bool *is_zero) {
+    struct common *common = common_of(cls);
+    struct cache *shared = common_enter_if_free(common);
+    if (UNLIKELY(shared == NULL))
+        return NULL;
+    void *pointer = take_slot(shared, cls, may_grow, is_zero);
+    common_leave(common);
+    cache_make_up(cache, cls);
+    return pointer;
+}
+
 static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
+    void *pointer = NULL;
     if (UNLIKELY(cache == NULL))
         return NULL;
-    void *pointer = take_slot(cache, cls, may_grow, is_zero);
+    if (UNLIKELY(common_serves(cache, cls)) && !cache_is_borrowed(cache))
+        pointer = take_shared(cache, cls, may_grow, is_zero);
+    if (LIKELY(pointer == NULL))
+        pointer = take_slot(cache, cls, may_grow, is_zero);
     heap_return_grown_cache(cache);
     return pointer;
 }
@@ -56,13 +72,10 @@ static COLD void make_up(unsigned cls) {
     prepare();
 }
 
-/* NULL: the heap could not be set up, or this is a signal handler inside of the same. */
+/* NULL: the heap could not be set up, or this is a signal handler inside of it. */
 static struct common *enter_small(unsigned cls) {
     struct common *common = common_of(cls);
-    if (UNLIKELY(!prepare()) || UNLIKELY(common_is_entered(common)))
-        return NULL;
-    common_enter(common);
-    return common;
+    return LIKELY(prepare()) && LIKELY(common_enter_if_free(common) != NULL) ? common : NULL;
 }
 
 static void *take_small(unsigned cls, bool may_grow, bool *is_zero) {
@@ -133,8 +146,8 @@ static COLD void *try_elsewhere(unsigned cls, bool *is_zero) {
 }
 
 static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
-    if (cls >= TINY_CLASSES && common_is_entered(common_of(cls)))
-        return large_alloc(size_classes[cls].slot_bytes, /* a signal handler inside of itself */
+    if (cls >= TINY_CLASSES && common_is_inside())
+        return large_alloc(size_classes[cls].slot_bytes, /* a signal handler inside of that */
                            lowest_power(size_classes[cls].slot_bytes), is_zero);
     void *pointer = try_elsewhere(cls, is_zero);
     return pointer == NULL && limits_refused() ? try_elsewhere(cls, is_zero) : pointer;
@@ -276,9 +289,9 @@ static enum fault free_small(struct slab *slab, uintptr_t address) {
             enum fault fault = slab_examine(slab, address, &slot);
             return fault != FAULT_NONE ? fault : FAULT_DOUBLE_FREE; /* it has just been taken */
         }
-        if (UNLIKELY(common_is_entered(common)))
+        struct cache *cache = common_enter_if_free(common);
+        if (UNLIKELY(cache == NULL))
             return free_by_owner(slab, address); /* a signal handler: as in another thread's slab */
-        struct cache *cache = common_enter(common);
         bool same = LIKELY(common_of_slab(slab) == common);
         enum fault fault = slab_examine(slab, address, &slot);
         if (LIKELY(same) && LIKELY(fault == FAULT_NONE))

@@ -50,8 +50,9 @@ struct block table_remove(unsigned slot);
 /* The live block that `address` lies in, or NULL. */
 const struct block *table_find(uintptr_t address);
 
-/* The usable size of a fresh block, if the system refused nothing. */
-size_t usable_expected(size_t size, size_t alignment);
+/* Whether a fresh block may have that usable size, if the system refused nothing: that of the least
+ * class, or in SMALL of a larger one of the same doubling. */
+bool usable_is_expected(size_t usable, size_t size, size_t alignment);
 
 /* What the heap says it holds is what the table holds; and the heap's own check of itself. */
 void table_check_heap(void);

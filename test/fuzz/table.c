@@ -98,14 +98,24 @@ struct block table_remove(unsigned slot) {
 }
 
 /* Not by the tables of core/classes.c, which the fuzzer is to find wrong if they are. */
-size_t usable_expected(size_t size, size_t alignment) {
+/* The least class, or CLASS_COUNT. */
+static unsigned class_expected(size_t size, size_t alignment) {
     size_t least = size > alignment ? size : alignment;
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
-        size_t slot_bytes = size_classes[cls].slot_bytes;
-        if (slot_bytes >= least && slot_bytes % alignment == 0)
-            return slot_bytes;
-    }
-    return size == 0 ? os_page_bytes : (size + os_page_bytes - 1) / os_page_bytes * os_page_bytes;
+    unsigned cls = 0;
+    while (cls < CLASS_COUNT && (size_classes[cls].slot_bytes < least ||
+                                 size_classes[cls].slot_bytes % alignment != 0))
+        cls++;
+    return cls;
+}
+
+bool usable_is_expected(size_t usable, size_t size, size_t alignment) {
+    unsigned cls = class_expected(size, alignment);
+    if (cls == CLASS_COUNT)
+        return usable == (size == 0 ? os_page_bytes : round_up(size, os_page_bytes));
+    if (cls < TINY_CLASSES || alignment > MIN_ALIGNMENT)
+        return usable == size_classes[cls].slot_bytes;
+    unsigned last = cls - (cls - TINY_CLASSES) % COARSE_CLASSES + COARSE_CLASSES - 1;
+    return usable >= size_classes[cls].slot_bytes && usable <= size_classes[last].slot_bytes;
 }
 
 void table_check_heap(void) {

@@ -6,6 +6,7 @@
 #include "../expect.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "cache/hot.h"
@@ -18,22 +19,31 @@ enum { BYTES = 5000, BLOCKS = 204 * 20, KEPT = 17 };
 
 static unsigned cls;
 
+/* The row is that of the processor, which is to stay the same. */
+static void stay_here(void) {
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET((size_t)sched_getcpu(), &here);
+    EXPECT(sched_setaffinity(0, sizeof here, &here) == 0);
+}
+
 static void set_up(void) {
+    stay_here();
     quiet_os();
     heap_set_up();
     zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
     cls = class_of(BYTES);
     for (unsigned row = 0; row < 2; row++) {
         common_add_row(row);
-        for (unsigned i = 0; i < DOUBLINGS; i++) {
-            common_enter(&commons[row * DOUBLINGS + i])->next_look_ms = UINT64_MAX;
-            common_leave(&commons[row * DOUBLINGS + i]);
+        for (unsigned i = 0; i < ROW; i++) {
+            common_enter(&commons[row * ROW + i])->next_look_ms = UINT64_MAX;
+            common_leave(&commons[row * ROW + i]);
         }
     }
 }
 
 static struct common *row(unsigned number) {
-    return &commons[number * DOUBLINGS + (cls - TINY_CLASSES) / COARSE_CLASSES];
+    return &commons[number * ROW + common_place(cls)];
 }
 
 static struct slab *refill(struct common *common, bool may_grow) {
@@ -266,5 +276,70 @@ Test(common, a_signal_handler_inside_is_served_from_elsewhere, .init = set_up) {
     EXPECT(refill(common, true) == slab);
     EXPECT_EQ(slab_count_free(slab), slab->slots);
     EXPECT_EQ(heap_free(block), FAULT_DOUBLE_FREE);
+    expect_whole();
+}
+
+/* --- TINY, while there are many threads ------------------------------------------------------- */
+
+enum { TINY_BYTES = 100 };
+
+static void pretend_many(void) {
+    set_up();
+    store_relaxed(&cache_live_count, 100);
+}
+
+static struct common *tiny_row(void) { return common_of(class_of(TINY_BYTES)); }
+
+static bool is_shared(const void *block) {
+    return owner_cache(zone_find((uintptr_t)block)->owner) == &tiny_row()->cache;
+}
+
+Test(common, threads_begin_with_slabs_that_they_share, .init = pretend_many) {
+    void *shared[SHARED_CALLS];
+    for (unsigned i = 0; i < SHARED_CALLS; i++) {
+        shared[i] = heap_malloc(TINY_BYTES);
+        EXPECT_AT(is_shared(shared[i]), i);
+    }
+    char *own = heap_malloc(TINY_BYTES);
+    EXPECT(owner_cache(zone_find((uintptr_t)own)->owner) == cache_self);
+    EXPECT_EQ(heap_free(own), FAULT_NONE);
+    EXPECT(heap_malloc(TINY_BYTES) == own);
+    expect_whole();
+    for (unsigned i = 0; i < SHARED_CALLS; i++) {
+        EXPECT_EQ(i % 2 == 0 ? heap_free(shared[i]) : free_elsewhere(shared[i]), FAULT_NONE);
+        EXPECT_EQ(i % 2 == 0 ? free_elsewhere(shared[i]) : heap_free(shared[i]),
+                  FAULT_DOUBLE_FREE);
+        EXPECT_EQ(heap_free((char *)shared[i] + 16), FAULT_INTERIOR);
+    }
+    expect_whole();
+    tiny_row()->cache.next_look_ms = 0;
+    common_look();
+    EXPECT_EQ(zone_find((uintptr_t)shared[0])->remote_bits[0], 0);
+    EXPECT_EQ(heap_free(shared[0]), FAULT_DOUBLE_FREE);
+    expect_whole();
+}
+
+Test(common, few_threads_share_no_slabs_of_theirs, .init = set_up) {
+    store_relaxed(&cache_live_count, THREADS_FEW);
+    EXPECT(!is_shared(heap_malloc(TINY_BYTES)));
+}
+
+Test(common, what_was_freed_in_shared_slabs_is_used_again, .init = pretend_many) {
+    char *first = heap_malloc(TINY_BYTES);
+    EXPECT_EQ(free_elsewhere(first), FAULT_NONE);
+    EXPECT(heap_malloc(TINY_BYTES) == first || SLM_TORTURE); /* merged on the way */
+    expect_whole();
+}
+
+Test(common, a_signal_handler_inside_gets_a_slab_of_its_thread, .init = pretend_many) {
+    struct common *common = tiny_row();
+    char *shared = heap_malloc(TINY_BYTES);
+    common_enter(common);
+    char *own = heap_malloc(TINY_BYTES);
+    EXPECT(is_shared(shared) && !is_shared(own));
+    EXPECT_EQ(heap_free(own), FAULT_NONE);
+    EXPECT_EQ(heap_free(shared), FAULT_NONE);
+    EXPECT_EQ(heap_free(shared), FAULT_DOUBLE_FREE);
+    common_leave(common);
     expect_whole();
 }
