@@ -83,10 +83,18 @@ void *slm_malloc(size_t size) {
 
 /* Apart, so that what comes before and after need not save registers for them. */
 static NOINLINE bool free_small(void *pointer) { return hot_free_small(pointer); }
-static NOINLINE bool free_remote(void *pointer) { return hot_free_remote(pointer); }
 
-static inline bool free_warm(void *pointer) {
-    return zone_is_small((uintptr_t)pointer) ? free_small(pointer) : free_remote(pointer);
+static NOINLINE bool free_remote(void *pointer, enum call call) {
+    enum fault fault;
+    if (UNLIKELY(!hot_free_remote(pointer, &fault)))
+        return false;
+    if (UNLIKELY(fault != FAULT_NONE))
+        diagnose_pointer(call, pointer, fault);
+    return true;
+}
+
+static inline bool free_warm(void *pointer, enum call call) {
+    return zone_is_small((uintptr_t)pointer) ? free_small(pointer) : free_remote(pointer, call);
 }
 
 static NOINLINE void free_cold(void *pointer, enum call call, struct told told) {
@@ -97,12 +105,12 @@ static NOINLINE void free_cold(void *pointer, enum call call, struct told told) 
 }
 
 void malloc_free_slow(void *pointer, enum call call, struct told told) {
-    if (UNLIKELY(!free_warm(pointer)))
+    if (UNLIKELY(!free_warm(pointer, call)))
         free_cold(pointer, call, told);
 }
 
 static NOINLINE void free_slow(void *pointer) {
-    if (UNLIKELY(!free_warm(pointer)))
+    if (UNLIKELY(!free_warm(pointer, CALL_FREE)))
         free_cold(pointer, CALL_FREE, NOTHING_TOLD);
 }
 

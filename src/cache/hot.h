@@ -75,9 +75,10 @@ HOT_INLINE bool hot_free_tiny(void *pointer) {
                        address);
 }
 
-/* As cache_free_remote, for any address in the first TINY range, but not for what is wrong, nor for
- * slabs that nobody owns or whose owner may have vanished. */
-HOT_INLINE bool hot_free_remote(void *pointer) {
+/* As cache_free_remote, for any address in the first TINY range, but not for slabs that nobody owns
+ * or whose owner may have vanished. `*fault`: two threads have freed it at once, and the other one
+ * did; what else is wrong is not simple. */
+HOT_INLINE bool hot_free_remote(void *pointer, enum fault *fault) {
     uintptr_t address = (uintptr_t)pointer;
     uintptr_t offset = address - load_own(&zone_map.tiny_base);
     struct cache *self = cache_self;
@@ -92,9 +93,10 @@ HOT_INLINE bool hot_free_remote(void *pointer) {
         UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(slab_is_free(slab, slot)))
         return false;
     uint64_t mask = (uint64_t)1 << (slot % 64);
+    *fault = FAULT_NONE;
     if (UNLIKELY(fetch_or_seq_cst(&slab->remote_bits[slot / 64], mask) & mask))
-        return false; /* by two threads at once: the slow way tells */
-    if (UNLIKELY((load_seq_cst(&slab->owner) & OWNER_PENDING) == 0))
+        *fault = FAULT_DOUBLE_FREE;
+    else if (UNLIKELY((load_seq_cst(&slab->owner) & OWNER_PENDING) == 0))
         cache_announce(self, slab);
     return true;
 }

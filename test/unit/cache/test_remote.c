@@ -70,18 +70,25 @@ Test(remote, a_free_sets_a_bit_and_queues_the_slab_once, .init = set_up) {
     EXPECT_EQ(queue_length(), 1);
 }
 
+static bool free_short(void *block) {
+    enum fault fault = FAULT_NONE;
+    bool done = hot_free_remote(block, &fault);
+    EXPECT_EQ(fault, FAULT_NONE);
+    return done;
+}
+
 static void free_hot(void) {
     heap_set_up();
-    EXPECT(!hot_free_remote((char *)blocks[0] + 16) && !hot_free_remote(&faults));
-    EXPECT(hot_free_remote(blocks[0]) && hot_free_remote(blocks[65]));
-    EXPECT(!hot_free_remote(blocks[0]) && heap_free(blocks[0]) == FAULT_DOUBLE_FREE);
-    EXPECT(!hot_free_remote(blocks[1]) && heap_free(blocks[1]) == FAULT_DOUBLE_FREE);
-    EXPECT(!hot_free_remote(heap_malloc(BYTES)));
+    EXPECT(!free_short((char *)blocks[0] + 16) && !free_short(&faults));
+    EXPECT(free_short(blocks[0]) && free_short(blocks[65]));
+    EXPECT(!free_short(blocks[0]) && heap_free(blocks[0]) == FAULT_DOUBLE_FREE);
+    EXPECT(!free_short(blocks[1]) && heap_free(blocks[1]) == FAULT_DOUBLE_FREE);
+    EXPECT(!free_short(heap_malloc(BYTES)));
 }
 
 Test(remote, the_short_way_does_the_same_and_leaves_faults_to_the_long_one, .init = set_up) {
     EXPECT_EQ(heap_free(blocks[1]), FAULT_NONE);
-    EXPECT(!hot_free_remote(blocks[2])); /* its owner */
+    EXPECT(!free_short(blocks[2])); /* its owner */
     in_another_thread(free_hot);
     EXPECT(cache->remote_queue == slab && slab->queue_next == NULL);
     EXPECT(slab->owner == ((uintptr_t)cache | OWNER_PENDING));
@@ -92,9 +99,9 @@ Test(remote, the_short_way_does_the_same_and_leaves_faults_to_the_long_one, .ini
 
 static void free_hot_in_nobodys(void) {
     heap_set_up();
-    EXPECT(!hot_free_remote(others[0]));
+    EXPECT(!free_short(others[0]));
     cache_rescue_pending = 1;
-    EXPECT(!hot_free_remote(blocks[0])); /* its owner may be a thread that was not forked along */
+    EXPECT(!free_short(blocks[0])); /* its owner may be a thread that was not forked along */
     cache_rescue_pending = 0;
 }
 
