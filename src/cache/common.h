@@ -76,10 +76,9 @@ HOT_INLINE struct common *common_of(unsigned cls) {
 }
 
 /* More threads than this begin with slabs that they share, and have so many calls of a class served
- * from those, but not many more bytes. (perf/bench idle-threads: 38 MiB with 32 calls of any size,
- * 49 with these, 73 with a quarter of them, 90 without; a `server` of 64 threads takes 1.3 times as
- * long with 32 calls, and as long as without with these.) */
-enum { THREADS_FEW = SLM_TORTURE ? 2 : 8, SHARED_CALLS = 16, SHARED_BYTES = 8192 };
+ * from those. (perf/bench idle-threads: 41 MiB with 16 calls, 90 without. A `server` of 64 threads
+ * takes 1.3 times as long with 32 calls, and as long as without with 16.) */
+enum { THREADS_FEW = SLM_TORTURE ? 2 : 8, SHARED_CALLS = 16 };
 
 /* Whether the thread whose cache this is has yet to get a slab of this TINY class to itself; counts
  * a call. */
@@ -88,8 +87,10 @@ HOT_INLINE bool common_serves(struct cache *cache, unsigned cls) {
         cache_current(cache, cls) != &cache_no_slab)
         return false;
     uint32_t *served = &cache_bin(cache, cls)->seen;
-    return *served < SHARED_CALLS && *served * size_classes[cls].slot_bytes < SHARED_BYTES &&
-           ++*served != 0;
+    if (*served >= SHARED_CALLS)
+        return false;
+    ++*served;
+    return true;
 }
 
 /* Where a slab of SMALL belongs; NULL: to nobody, it is empty. */
