@@ -60,11 +60,13 @@ static int take_out(struct batch *batch) {
 
 static void *work(void *argument) {
     struct worker *worker = argument;
+    struct random random = worker->random; /* on this thread's stack: workers share cache lines */
+    uint64_t checksum = 0;
     struct batch batch;
     if (worker->is_producer) {
         for (size_t i = 0; i < worker->batches; i++) {
             for (size_t j = 0; j < BATCH; j++) {
-                size_t size = random_log_uniform(&worker->random, 4, 9);
+                size_t size = random_log_uniform(&random, 4, 9);
                 batch.blocks[j] = get(size);
                 batch.blocks[j][0] = batch.blocks[j][size - 1] = (unsigned char)(i + j);
             }
@@ -74,9 +76,10 @@ static void *work(void *argument) {
     }
     while (take_out(&batch))
         for (size_t j = 0; j < BATCH; j++) {
-            worker->checksum += batch.blocks[j][0];
+            checksum += batch.blocks[j][0];
             free(batch.blocks[j]);
         }
+    worker->checksum = checksum;
     return NULL;
 }
 

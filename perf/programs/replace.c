@@ -35,18 +35,22 @@ static unsigned char *get_block(struct random *random, size_t i) {
 
 static void *run(void *argument) {
     struct job *job = argument;
-    unsigned char **slots = get((job->slots + 1) * sizeof *slots);
-    for (size_t i = 0; i < job->slots; i++)
-        slots[i] = get_block(&job->random, i);
-    for (size_t i = 0; i < job->replacements; i++) {
-        unsigned char **slot = &slots[choose(&job->random, job->slots) % job->slots];
-        job->checksum += **slot;
+    struct random random = job->random; /* on this thread's stack: jobs may share a cache line */
+    size_t count = job->slots, replacements = job->replacements;
+    uint64_t checksum = 0;
+    unsigned char **slots = get((count + 1) * sizeof *slots);
+    for (size_t i = 0; i < count; i++)
+        slots[i] = get_block(&random, i);
+    for (size_t i = 0; i < replacements; i++) {
+        unsigned char **slot = &slots[choose(&random, count) % count];
+        checksum += **slot;
         free(*slot);
-        *slot = get_block(&job->random, i);
+        *slot = get_block(&random, i);
     }
-    for (size_t i = 0; i < job->slots; i++)
+    for (size_t i = 0; i < count; i++)
         free(slots[i]);
     free(slots);
+    job->checksum = checksum;
     return NULL;
 }
 
