@@ -11,6 +11,9 @@
  * bin's. BIN_WORDS * 64 of them reach beyond the address space. */
 enum { BIN_WORDS = 3, BINS = BIN_WORDS * 64, FIT_TRIES = 8, POOL_BATCH = 32 };
 
+/* What is beyond the cache's limit goes in pieces of so many bytes, or whole extents. */
+#define CACHE_CUT_BYTES ((size_t)1 << 20)
+
 /* Free extents: by size, and by age. */
 struct set {
     struct extent *bins[BINS];
@@ -306,7 +309,18 @@ struct extent *extent_take_expired(uint64_t before_ms, size_t limit_bytes) {
     if (extent == NULL || (extent->freed_ms >= before_ms && cached.bytes <= limit_bytes))
         return NULL;
     unlink_free(extent);
-    return extent;
+    if (extent->freed_ms < before_ms)
+        return extent;
+    /* It is too long, not too old: the end of it goes, which a block that grew has written to last,
+     * if at all. */
+    size_t excess = round_up(cached.bytes + extent->bytes - limit_bytes, CACHE_CUT_BYTES);
+    if (excess > extent->bytes / 2 || !extent_reserve_descriptors(1))
+        return extent;
+    struct extent *end = extent_split(extent, extent->bytes - excess);
+    if (end == NULL)
+        return extent;
+    link_free(extent);
+    return end;
 }
 
 struct extent *extent_take_empty(void) {

@@ -76,8 +76,9 @@ struct extent *extent_split(struct extent *extent, size_t bytes);
 /* If the memory right behind `extent` is a cached extent, takes up to `bytes` of it in. */
 bool extent_grow_in_place(struct extent *extent, size_t bytes);
 
-/* Takes the oldest cached extent, if it was freed before `before_ms` or if the
- * cache holds more than `limit_bytes`; it becomes EXTENT_BUSY. */
+/* Takes the oldest cached extent, if it was freed before `before_ms` or if the cache holds more
+ * than `limit_bytes`, and then the end of it, if less than half of it is too much; it becomes
+ * EXTENT_BUSY. */
 struct extent *extent_take_expired(uint64_t before_ms, size_t limit_bytes);
 
 /* Takes the empty extent that is so for longest, or NULL; it becomes EXTENT_BUSY. */

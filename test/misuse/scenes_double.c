@@ -205,9 +205,9 @@ static void evicted(void) {
     fault(p, p);
 }
 
-/* More than the cache of free mappings holds: unmapped by the free itself. */
+/* More than twice what the cache of free mappings holds: unmapped by the free itself. */
 static void too_large_to_cache(void) {
-    void *p = hidden(malloc((size_t)100 << 20));
+    void *p = hidden(malloc((size_t)200 << 20));
     free(p);
     fault(p, p);
 }

@@ -358,6 +358,25 @@ Test(large, the_cache_is_bounded, .init = quiet_os) {
     EXPECT_EQ(stats().live_bytes, 0);
 }
 
+/* As a vector that grew beyond the bound: perf/bench grow-doubling faulted all of it in again. */
+Test(large, of_one_that_is_too_long_the_beginning_is_kept, .init = quiet_os) {
+    char *long_one = take(LARGE_CACHE_MIN_BYTES + 8 * MIB, 16);
+    *long_one = 7;
+    drop(long_one);
+    EXPECT(stats().cached_bytes <= LARGE_CACHE_MIN_BYTES);
+    if (SLM_TORTURE) /* all of it may be refused to be taken back, or to be kept */
+        return;
+    EXPECT_EQ(stats().cached_bytes, LARGE_CACHE_MIN_BYTES);
+    size_t mappings = stats().mappings;
+    char *again = take(LARGE_CACHE_MIN_BYTES, 16);
+    EXPECT(again == long_one && *again == 7);
+    EXPECT_EQ(stats().mappings, mappings);
+    drop(again);
+    char *longer = take(3 * LARGE_CACHE_MIN_BYTES, 16); /* of which more than half is too much */
+    drop(longer);
+    EXPECT(stats().cached_bytes <= LARGE_CACHE_MIN_BYTES);
+}
+
 /* --- options ---------------------------------------------------------------------------------- */
 
 static void choose(const char *options) {
