@@ -84,19 +84,6 @@ void *slm_malloc(size_t size) {
 /* Apart, so that what comes before and after need not save registers for them. */
 static NOINLINE bool free_small(void *pointer) { return hot_free_small(pointer); }
 
-static NOINLINE bool free_remote(void *pointer, enum call call) {
-    enum fault fault;
-    if (UNLIKELY(!hot_free_remote(pointer, &fault)))
-        return false;
-    if (UNLIKELY(fault != FAULT_NONE))
-        diagnose_pointer(call, pointer, fault);
-    return true;
-}
-
-static inline bool free_warm(void *pointer, enum call call) {
-    return zone_is_small((uintptr_t)pointer) ? free_small(pointer) : free_remote(pointer, call);
-}
-
 static NOINLINE void free_cold(void *pointer, enum call call, struct told told) {
     enum fault fault = heap_free_by(call, pointer, told);
     if (UNLIKELY(fault != FAULT_NONE))
@@ -104,18 +91,49 @@ static NOINLINE void free_cold(void *pointer, enum call call, struct told told) 
     check_late(call);
 }
 
-void malloc_free_slow(void *pointer, enum call call, struct told told) {
-    if (UNLIKELY(!free_warm(pointer, call)))
+HOT_INLINE void free_in_others(void *pointer, struct slab *slab, enum call call,
+                                  struct told told) {
+    enum hot_remote left = hot_free_remote(slab, (uintptr_t)pointer);
+    if (LIKELY(left == REMOTE_FREED))
+        return;
+    if (LIKELY(left == REMOTE_TO_ANNOUNCE))
+        cache_announce(cache_self, slab);
+    else if (left == REMOTE_FREED_TWICE)
+        diagnose_pointer(call, pointer, FAULT_DOUBLE_FREE);
+    else
         free_cold(pointer, call, told);
 }
 
-static NOINLINE void free_slow(void *pointer) {
-    if (UNLIKELY(!free_warm(pointer, CALL_FREE)))
-        free_cold(pointer, CALL_FREE, NOTHING_TOLD);
+static NOINLINE void free_elsewhere(void *pointer, enum call call, struct told told) {
+    struct slab *slab;
+    if (hot_find_tiny(pointer, &slab))
+        free_in_others(pointer, slab, call, told);
+    else
+        free_cold(pointer, call, told);
 }
 
+void malloc_free_slow(void *pointer, enum call call, struct told told) {
+    if (!zone_is_small((uintptr_t)pointer) || UNLIKELY(!free_small(pointer)))
+        free_elsewhere(pointer, call, told);
+}
+
+static NOINLINE void free_remote(void *pointer, struct slab *slab) {
+    free_in_others(pointer, slab, CALL_FREE, NOTHING_TOLD);
+}
+
+static NOINLINE void free_slow(void *pointer) {
+    if (!zone_is_small((uintptr_t)pointer) || UNLIKELY(!free_small(pointer)))
+        free_elsewhere(pointer, CALL_FREE, NOTHING_TOLD);
+}
+
+/* Others' slabs apart: what is known of the pointer by then is not found out again. */
 void slm_free(void *pointer) {
-    if (UNLIKELY(!hot_free_tiny(pointer)))
+    struct slab *slab;
+    if (UNLIKELY(!hot_find_tiny(pointer, &slab)))
+        free_slow(pointer);
+    else if (UNLIKELY(!hot_is_own(slab)))
+        free_remote(pointer, slab);
+    else if (UNLIKELY(!hot_free_in(slab, (uintptr_t)pointer)))
         free_slow(pointer);
 }
 

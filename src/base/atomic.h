@@ -52,6 +52,15 @@
 #define decrement_own(p) (--*(p))
 #endif
 
+/* The line is wanted in this processor's cache, and nobody else's. */
+HOT_INLINE void cpu_prefetch_to_write(const void *pointer) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw (%0)" : : "r"(pointer)); /* does nothing on old processors */
+#else
+    __builtin_prefetch(pointer, 1);
+#endif
+}
+
 HOT_INLINE void cpu_relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

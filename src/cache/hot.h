@@ -66,39 +66,55 @@ HOT_INLINE size_t hot_usable(const void *pointer) {
     return 0;
 }
 
-/* hot_free_in for any address in the first TINY range. */
-HOT_INLINE bool hot_free_tiny(void *pointer) {
-    uintptr_t address = (uintptr_t)pointer;
-    uintptr_t offset = address - load_own(&zone_map.tiny_base);
-    return LIKELY(offset < load_own(&zone_map.tiny_span)) &&
-           hot_free_in(slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT),
-                       address);
+/* The slab, if `pointer` lies in the first TINY range. */
+HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
+    uintptr_t offset = (uintptr_t)pointer - load_own(&zone_map.tiny_base);
+    if (UNLIKELY(offset >= load_own(&zone_map.tiny_span)))
+        return false;
+    *slab = slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT);
+    return true;
 }
 
-/* As cache_free_remote, for any address in the first TINY range, but not for slabs that nobody owns
- * or whose owner may have vanished. `*fault`: two threads have freed it at once, and the other one
- * did; what else is wrong is not simple. */
-HOT_INLINE bool hot_free_remote(void *pointer, enum fault *fault) {
-    uintptr_t address = (uintptr_t)pointer;
-    uintptr_t offset = address - load_own(&zone_map.tiny_base);
+HOT_INLINE bool hot_is_own(const struct slab *slab) {
+    return LIKELY(load_own(&slab->owner) == (uintptr_t)cache_self);
+}
+
+/* hot_free_in for any address in the first TINY range. */
+HOT_INLINE bool hot_free_tiny(void *pointer) {
+    struct slab *slab;
+    return hot_find_tiny(pointer, &slab) && hot_free_in(slab, (uintptr_t)pointer);
+}
+
+/* What is left to do. */
+enum hot_remote {
+    REMOTE_FREED,
+    REMOTE_TO_ANNOUNCE,  /* cache_announce */
+    REMOTE_FREED_TWICE,  /* by two threads at once, and the other one did: a double free */
+    REMOTE_IS_NOT_SIMPLE /* all of it; what else is wrong is this, too */
+};
+
+/* As cache_free_remote, for any address in a TINY slab, but not for slabs that nobody owns or whose
+ * owner may have vanished. */
+HOT_INLINE enum hot_remote hot_free_remote(struct slab *slab, uintptr_t address) {
     struct cache *self = cache_self;
     size_t slot;
-    if (offset >= load_own(&zone_map.tiny_span) || UNLIKELY(!cache_is_live(self)) ||
-        UNLIKELY(load_relaxed(&cache_rescue_pending)))
-        return false;
-    struct slab *slab = slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT);
+    if (UNLIKELY(!cache_is_live(self)) || UNLIKELY(load_relaxed(&cache_rescue_pending)))
+        return REMOTE_IS_NOT_SIMPLE;
     struct cache *owner = owner_cache(load_relaxed(&slab->owner));
     uint8_t state = load_relaxed(&slab->state);
     if (UNLIKELY(owner == NULL) || UNLIKELY(owner == self) || UNLIKELY(state == SLAB_CLAIMED) ||
-        UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(slab_is_free(slab, slot)))
-        return false;
+        UNLIKELY(!slab_slot_at(slab, address, &slot)))
+        return REMOTE_IS_NOT_SIMPLE;
+    uint64_t *remote = &zone_remote_bits(slab)[slot / 64];
     uint64_t mask = (uint64_t)1 << (slot % 64);
-    *fault = FAULT_NONE;
-    if (UNLIKELY(fetch_or_seq_cst(&slab->remote_bits[slot / 64], mask) & mask))
-        *fault = FAULT_DOUBLE_FREE;
-    else if (UNLIKELY((load_seq_cst(&slab->owner) & OWNER_PENDING) == 0))
-        cache_announce(self, slab);
-    return true;
+    /* The owner may just have written to the bits, or merged: both lines are on their way at once,
+     * and the atomic instruction waits for the first anyway. */
+    cpu_prefetch_to_write(remote);
+    if (UNLIKELY(load_relaxed(&slab->bits[slot / 64]) & mask))
+        return REMOTE_IS_NOT_SIMPLE;
+    if (UNLIKELY(fetch_or_seq_cst(remote, mask) & mask))
+        return REMOTE_FREED_TWICE;
+    return LIKELY(load_seq_cst(&slab->owner) & OWNER_PENDING) ? REMOTE_FREED : REMOTE_TO_ANNOUNCE;
 }
 
 /* As hot_malloc_fine, for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */

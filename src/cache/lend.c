@@ -37,7 +37,7 @@ static void leave(void) { store_release(&cache_lending.is_busy, 0); }
 static bool is_worth_it(const struct slab *slab) {
     unsigned slots = 0;
     for (unsigned w = 0; w < SLAB_WORDS; w++)
-        slots += bit_count(load_relaxed(&slab->remote_bits[w]));
+        slots += bit_count(load_relaxed(&slab_remote_bits(slab)[w]));
     return slots != load_relaxed(&slab->lent) &&
            slots * load_relaxed(&slab->slot_bytes) >= os_page_bytes;
 }
@@ -47,9 +47,9 @@ static unsigned take(struct slab *slab) {
     unsigned slots = 0;
     store_relaxed(&cache_lending.slab, slab);
     for (unsigned w = 0; w < SLAB_WORDS; w++) {
-        if (load_relaxed(&slab->remote_bits[w]) == 0)
+        if (load_relaxed(&slab_remote_bits(slab)[w]) == 0)
             continue;
-        uint64_t bits = exchange_seq_cst(&slab->remote_bits[w], 0);
+        uint64_t bits = exchange_seq_cst(&zone_remote_bits(slab)[w], 0);
         store_relaxed(&cache_lending.taken[w], bits);
         slots += bit_count(bits);
     }
@@ -64,7 +64,7 @@ static void put_back(struct cache *self, struct slab *slab) {
         if (bits == 0)
             continue;
         store_relaxed(&cache_lending.taken[w], 0);
-        uint64_t twice = fetch_or_seq_cst(&slab->remote_bits[w], bits) & bits;
+        uint64_t twice = fetch_or_seq_cst(&zone_remote_bits(slab)[w], bits) & bits;
         if (UNLIKELY(twice != 0)) {
             self->late_slab = slab;
             self->late_slot = w * 64 + bit_lowest(twice);

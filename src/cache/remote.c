@@ -24,6 +24,7 @@
 #include "cache/cache.h"
 
 #include "slab/depot.h"
+#include "slab/zone.h"
 
 /* Slabs put on queues between two looks at the clock (lend.c). */
 enum { LOOK_EVERY = 64 };
@@ -159,7 +160,7 @@ enum fault cache_free_remote(struct cache *self, struct slab *slab, size_t slot)
         return FAULT_NONE;
     }
     uint64_t mask = (uint64_t)1 << (slot % 64);
-    uint64_t before = fetch_or_seq_cst(&slab->remote_bits[slot / 64], mask);
+    uint64_t before = fetch_or_seq_cst(&zone_remote_bits(slab)[slot / 64], mask);
     if (before & mask)
         return FAULT_DOUBLE_FREE;
     cache_announce(self, slab);

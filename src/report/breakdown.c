@@ -144,21 +144,23 @@ static void add_slab(struct walk *walk, struct slab_view *view, uintptr_t end) {
     add(&c->rests, view->slab_bytes - slots_bytes, pages.present * os_page_bytes - live - others);
 }
 
-static uintptr_t metadata_end(const struct range *range, size_t slabs) {
-    uintptr_t end = round_up(range->headers + slabs * sizeof(struct slab), COMMIT_METADATA_BYTES);
-    return end < range_tables_end(range) ? end : range_tables_end(range);
+/* From `start` on: what `slabs` slabs have in the table, as far as it may be writable. */
+static void add_table(struct walk *walk, uintptr_t start, uintptr_t table_bytes, uintptr_t limit) {
+    uintptr_t end = round_up(start + table_bytes, COMMIT_METADATA_BYTES);
+    end = end < limit ? end : limit;
+    add(&walk->sums->metadata, end - start, present_bytes(&walk->window, start, end, end));
 }
 
 /* Headers and bitmaps; slabs in use; what lies empty between them; what is writable behind them. */
 static void add_range(struct walk *walk, const struct range *range, size_t shift) {
     size_t fresh = load_acquire(&range->fresh);
     size_t writable = load_acquire(&range->writable);
-    uintptr_t start = range_tables(range);
-    uintptr_t tables_end = metadata_end(range, writable);
+    uintptr_t tables = range_tables(range);
+    uintptr_t headers_end = range->headers + writable * sizeof(struct slab);
     uintptr_t used_end = range->base + (fresh << shift);
     uintptr_t end = range->base + (writable << shift);
-    add(&walk->sums->metadata, tables_end - start,
-        present_bytes(&walk->window, start, tables_end, tables_end));
+    add_table(walk, tables, headers_end - tables, range->remote);
+    add_table(walk, range->remote, writable * SLAB_REMOTE_BYTES, range_tables_end(range));
     for (size_t number = 0; number < fresh; number++) {
         struct slab_view view;
         uintptr_t memory = range->base + (number << shift);

@@ -19,7 +19,7 @@ static bool visit_slab(struct slab *slab, void *context) {
     struct slm_stats *stats = context;
     struct slm_zone_stats *zone = slab->zone == ZONE_TINY ? &stats->tiny : &stats->small;
     uint8_t state = load_relaxed(&slab->state);
-    stats->metadata_bytes += sizeof *slab;
+    stats->metadata_bytes += sizeof *slab + SLAB_REMOTE_BYTES;
     if (state == SLAB_EMPTY || state == SLAB_CLAIMED) {
         zone->slabs_empty++;
         return true;
@@ -28,7 +28,7 @@ static bool visit_slab(struct slab *slab, void *context) {
     size_t free_slots = 0;
     size_t pending = 0;
     for (unsigned w = 0; w < slab_words(slab); w++) {
-        uint64_t remote = load_relaxed(&slab->remote_bits[w]);
+        uint64_t remote = load_relaxed(&slab_remote_bits(slab)[w]);
         free_slots += bit_count(load_relaxed(&slab->bits[w]) | remote);
         pending += bit_count(remote);
     }

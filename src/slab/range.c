@@ -7,9 +7,11 @@
 enum { RANGE_LARGE_BYTES = 64 << 20 };
 
 static size_t headers_bytes(size_t slabs) { return slabs * sizeof(struct slab); }
+static size_t remote_bytes(size_t slabs) { return slabs * SLAB_REMOTE_BYTES; }
 
 static size_t layout_bytes(size_t slabs) {
-    return 2 * hbitmap_bytes(slabs) + CACHE_LINE + headers_bytes(slabs);
+    return 2 * hbitmap_bytes(slabs) + CACHE_LINE + headers_bytes(slabs) + os_page_bytes +
+           remote_bytes(slabs);
 }
 
 /* Where everything lies in `bytes` of reserved memory; false if nothing is left for slabs. */
@@ -27,6 +29,7 @@ static bool lay_out(struct range *range, size_t shift) {
     range->count = (uint32_t)((end - range->base) >> shift);
     range->span = (size_t)range->count << shift;
     range->headers = round_up(start + 2 * hbitmap_bytes(count), CACHE_LINE);
+    range->remote = round_up(range->headers + headers_bytes(count), os_page_bytes);
     hbitmap_init(&range->empty, (void *)start, count);
     hbitmap_init(&range->dirty, (char *)start + hbitmap_bytes(count), count);
     return true;
@@ -56,20 +59,30 @@ bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
     return false;
 }
 
-/* Makes the headers of `slabs` slabs writable. */
-static bool extend_headers(struct range *range, size_t slabs) {
-    size_t needed = headers_bytes(slabs);
-    if (needed <= range->headers_writable)
+/* Makes the first `needed` bytes of a table writable, of which `*writable` are, and which ends
+ * before `end`. */
+static bool extend_table(uintptr_t table, uintptr_t end, size_t *writable, size_t needed) {
+    if (needed <= *writable)
         return true;
-    uintptr_t from = range->headers + range->headers_writable;
-    size_t step = round_up(needed - range->headers_writable, COMMIT_METADATA_BYTES);
-    size_t left = range_tables_end(range) - from;
+    size_t step = round_up(needed - *writable, COMMIT_METADATA_BYTES);
+    size_t left = end - table - *writable;
     if (step > left)
         step = left;
-    if (!os_commit((void *)from, step))
-        return false;
-    range->headers_writable += step;
+    if (!os_commit((void *)(table + *writable), step)) {
+        step = round_up(needed - *writable, os_page_bytes); /* as little as will do */
+        if (step > left || !os_commit((void *)(table + *writable), step))
+            return false;
+    }
+    *writable += step;
     return true;
+}
+
+/* Makes all that `slabs` slabs have in tables writable. */
+static bool extend_tables(struct range *range, size_t slabs) {
+    return extend_table(range->headers, range->remote, &range->headers_writable,
+                        headers_bytes(slabs)) &&
+           extend_table(range->remote, range_tables_end(range), &range->remote_writable,
+                        remote_bytes(slabs));
 }
 
 /* What has just become writable, if the heap is large enough. It lies on borders of huge pages, for
@@ -96,7 +109,7 @@ bool range_extend(struct range *range, enum zone_kind kind) {
     size_t left = (size_t)(range->count - range->writable) << shift;
     if (step > left)
         step = left;
-    if (step == 0 || !extend_headers(range, range->writable + (step >> shift)))
+    if (step == 0 || !extend_tables(range, range->writable + (step >> shift)))
         return false;
     void *from = (void *)(range->base + ((uintptr_t)range->writable << shift));
     if (!os_commit(from, step)) {

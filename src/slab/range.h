@@ -10,6 +10,9 @@
 static inline uintptr_t range_tables(const struct range *range) {
     return (uintptr_t)range->mapping + os_page_bytes;
 }
+static inline uint64_t *range_remote_bits(const struct range *range, size_t number) {
+    return (uint64_t *)(range->remote + number * SLAB_REMOTE_BYTES);
+}
 static inline uintptr_t range_tables_end(const struct range *range) {
     return round_down(range->base, os_page_bytes) - os_page_bytes;
 }

@@ -1,6 +1,8 @@
 /* Purpose: the operations of slab.h that no hot path needs. */
 #include "slab/slab.h"
 
+const uint64_t slab_no_remote[SLAB_WORDS];
+
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero) {
     const struct size_class *c = &size_classes[cls];
     size_t start = slab_start_bytes(c, slab->number);
@@ -8,10 +10,11 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     unsigned words = (slots + 63) / 64;
 
     ASSERT(slab->state == SLAB_CLAIMED);
-    for (unsigned w = 0; w < words; w++) {
+    uint64_t *remote_bits = load_relaxed(&slab->remote_bits);
+    for (unsigned w = 0; w < words; w++)
         store_relaxed(&slab->bits[w], UINT64_MAX);
-        store_relaxed(&slab->remote_bits[w], 0);
-    }
+    for (unsigned w = 0; remote_bits != slab_no_remote && w < words; w++)
+        store_relaxed(&remote_bits[w], 0);
     if (slots % 64 != 0)
         store_relaxed(&slab->bits[words - 1], UINT64_MAX >> (64 - slots % 64));
     if (words < SLAB_WORDS)
@@ -90,11 +93,12 @@ unsigned slab_count_free(const struct slab *slab) {
 unsigned slab_merge_remote(struct slab *slab, size_t *conflict) {
     unsigned merged = 0;
     unsigned words = slab_words(slab);
+    uint64_t *remote_bits = load_relaxed(&slab->remote_bits);
     for (unsigned w = 0; w < words; w++) {
         /* seq_cst: not before the exchange that cleared OWNER_PENDING */
-        if (load_seq_cst(&slab->remote_bits[w]) == 0)
+        if (load_seq_cst(&remote_bits[w]) == 0)
             continue;
-        uint64_t remote = exchange_seq_cst(&slab->remote_bits[w], 0);
+        uint64_t remote = exchange_seq_cst(&remote_bits[w], 0);
         uint64_t bits = load_relaxed(&slab->bits[w]);
         slab_note_freed(slab, w * 64 + bit_highest(remote));
         if (UNLIKELY(remote & bits)) {

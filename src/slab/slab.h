@@ -53,24 +53,17 @@ struct slab {
     uintptr_t base;  /* address of slot 0 */
     uint64_t magic;  /* magic_of(slot_bytes) */
     uint64_t limit;  /* magic_limit of the slots */
+    uint64_t *remote_bits; /* words as of `bits`, apart; slab_no_remote until there is one */
     uint64_t slot_bytes;
     uint32_t slots;
+    uint32_t number; /* of the slab in its range */
+    uint16_t range;  /* of the zone's ranges */
     uint8_t cls;
     uint8_t state;   /* enum slab_state */
     uint8_t zone;    /* enum zone_kind */
     uint8_t is_zero; /* EMPTY only: the slab's memory is known to read as zero */
-    uint32_t number; /* of the slab in its range */
-    uint16_t range;  /* of the zone's ranges */
     uint8_t is_decommitted; /* EMPTY only: its pages can't be accessed; 2: a guard (zone.h) */
     uint8_t is_new_life;    /* since it was formatted, check/ has not looked at it */
-    union {
-        uint64_t freed_ms;  /* EMPTY only: when it became so */
-        struct {
-            uint32_t purged_at; /* owned: the countdown when free pages were given back, or 0 */
-            uint16_t lent;      /* owned: so many slots of remote_bits were purged (lend.c) */
-            uint8_t sparse_at;  /* SPARSE: its owner's count of looks when it was listed so */
-        };
-    };
 
     /* What every malloc and free of the owner's writes. */
     uint64_t summary CACHE_ALIGNED; /* see above */
@@ -83,14 +76,32 @@ struct slab {
 
     struct slab *next, *prev; /* the list that `state` names */
     struct slab *queue_next;  /* the owner's remote queue */
-
-    uint64_t remote_bits[SLAB_WORDS] CACHE_ALIGNED;
+    union {
+        uint64_t freed_ms;  /* EMPTY only: when it became so */
+        struct {
+            uint32_t purged_at; /* owned: the countdown when free pages were given back, or 0 */
+            uint16_t lent;      /* owned: so many slots of remote_bits were purged (lend.c) */
+            uint8_t sparse_at;  /* SPARSE: its owner's count of looks when it was listed so */
+        };
+    };
 };
 
-_Static_assert(sizeof(struct slab) == 1152, "18 lines");
+enum { SLAB_REMOTE_BYTES = SLAB_WORDS * sizeof(uint64_t) };
+
+_Static_assert(sizeof(struct slab) == 704, "11 lines: odd, or some sets of a cache get none");
+_Static_assert(offsetof(struct slab, summary) == 64, "what others read when they free: one line");
 _Static_assert(offsetof(struct slab, never) ==
                    offsetof(struct slab, bits) + SLAB_WORDS * sizeof(uint64_t),
                "words 64 and 65 of the bits are never set");
+
+/* All zero. What nobody writes to takes no memory, and few slabs have remote frees in a program
+ * that has few threads. */
+extern const uint64_t slab_no_remote[SLAB_WORDS];
+
+/* To be read only: zone_remote_bits has those to write to. */
+HOT_INLINE const uint64_t *slab_remote_bits(const struct slab *slab) {
+    return load_relaxed(&slab->remote_bits);
+}
 
 /* A word of the bits. As an instruction: gcc makes a sum of its own for the index, at the price of
  * one more in each hot path. */
@@ -192,7 +203,7 @@ HOT_INLINE void slab_note_freed(struct slab *slab, size_t slot) {
 
 HOT_INLINE bool slab_is_free(const struct slab *slab, size_t slot) {
     uint64_t free_bits =
-        load_relaxed(&slab->bits[slot / 64]) | load_relaxed(&slab->remote_bits[slot / 64]);
+        load_relaxed(&slab->bits[slot / 64]) | load_relaxed(&slab_remote_bits(slab)[slot / 64]);
     return free_bits >> (slot % 64) & 1;
 }
 

@@ -2,6 +2,7 @@
 #include "slab/verify.h"
 
 #include "slab/depot.h"
+#include "slab/range.h"
 #include "slab/zone.h"
 
 bool slab_verify_shape(const struct slab *slab, struct violation *violation) {
@@ -31,7 +32,7 @@ bool slab_verify_shape(const struct slab *slab, struct violation *violation) {
     uint64_t beyond = UINT64_MAX << (slots % 64);
     MUST_EQUAL(load_relaxed(&slab->bits[slots / 64]) & beyond, 0, "a slot beyond the last is free",
                memory);
-    MUST_EQUAL(load_relaxed(&slab->remote_bits[slots / 64]) & beyond, 0,
+    MUST_EQUAL(load_relaxed(&slab_remote_bits(slab)[slots / 64]) & beyond, 0,
                "a slot beyond the last was freed remotely", memory);
     return true;
 }
@@ -51,7 +52,7 @@ bool slab_verify_bits(const struct slab *slab, struct violation *violation) {
     for (unsigned w = 0; w < words; w++) {
         uint64_t bits = load_relaxed(&slab->bits[w]);
         summary |= (uint64_t)(bits != 0) << w;
-        MUST_EQUAL(load_relaxed(&slab->remote_bits[w]) & bits, 0,
+        MUST_EQUAL(load_relaxed(&slab_remote_bits(slab)[w]) & bits, 0,
                    "a slot is free twice, by its owner and remotely", zone_slab_memory(slab));
     }
     MUST_EQUAL(load_relaxed(&slab->summary), summary, "a slab's summary denies its bits",
@@ -124,6 +125,9 @@ static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tall
         MUST_EQUAL(slab->number, number, "a slab has another's number", slab);
         MUST_EQUAL(slab->range, index, "a slab names another range", slab);
         MUST_EQUAL(slab->zone, kind, "a slab names another zone", slab);
+        MUST_HOLD(slab_remote_bits(slab) == range_remote_bits(range, number) ||
+                      slab_remote_bits(slab) == slab_no_remote,
+                  "a slab has another's remote bits", slab);
         bool is_empty = load_relaxed(&slab->state) == SLAB_EMPTY;
         if (is_empty && slab_is_guard(slab)) {
             tally->guards++;

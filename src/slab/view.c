@@ -22,7 +22,7 @@ static void see_slots(const struct slab *slab, struct slab_view *view) {
     view->live = view->remote = 0;
     for (size_t first = 0; first < view->slots; first += 64) {
         size_t word = first / 64;
-        uint64_t remote = load_acquire(&slab->remote_bits[word]);
+        uint64_t remote = load_acquire(&slab_remote_bits(slab)[word]);
         uint64_t live = ~(load_acquire(&slab->bits[word]) | remote);
         if (view->slots - first < 64)
             live &= UINT64_MAX >> (64 - (view->slots - first));

@@ -10,7 +10,7 @@
 
 struct zone_map zone_map;
 struct zone zones[ZONE_COUNT];
-const struct slab slab_never_used;
+const struct slab slab_never_used = {.remote_bits = (uint64_t *)slab_no_remote};
 
 /* Asked for at the start only: a sandbox closed since then may forbid the call (field case A13). */
 static uint64_t address_limit = UINT64_MAX;
@@ -79,6 +79,12 @@ uintptr_t zone_slab_memory(const struct slab *slab) {
     return range->base + ((uintptr_t)slab->number << slab_shift_of((enum zone_kind)slab->zone));
 }
 
+uint64_t *zone_give_remote_bits(struct slab *slab) {
+    uint64_t *bits = range_remote_bits(&zones[slab->zone].ranges[slab->range], slab->number);
+    store_relaxed(&slab->remote_bits, bits); /* whoever else does it just now stores the same */
+    return bits;
+}
+
 static bool uses_guards;
 
 void zone_use_guards(void) {
@@ -98,6 +104,7 @@ static struct slab *name_fresh(struct range *range, unsigned index, enum zone_ki
     slab->zone = (uint8_t)kind;
     slab->range = (uint16_t)index;
     slab->number = range->fresh;
+    store_relaxed(&slab->remote_bits, (uint64_t *)slab_no_remote);
     return slab;
 }
 

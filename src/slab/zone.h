@@ -5,13 +5,13 @@
  *
  * A range:
  *
- *   | guard | bitmaps | headers: one struct slab per slab ... no access | slabs ...  no access |
- *                       headers                                 guard ^base ^fresh ^writable ^count
+ *   | guard | bitmaps | headers .. no access | remote bits .. no access | slabs ..  no access |
+ *                       ^headers               ^remote              guard ^base ^fresh ^writable
  *
- * number = (address - base) >> shift, header = headers + number * sizeof(struct slab). Headers and
- * slabs become accessible together, some MiB of slabs at a time; what has no header yet is looked
- * up as `slab_never_used`. So what can be read is what is in use: core dumps, debuggers and
- * mlockall find no terabytes here.
+ * number = (address - base) >> shift, header = headers + number * sizeof(struct slab). What a slab
+ * has in the tables becomes accessible together with it, some MiB of slabs at a time; what has no
+ * header yet is looked up as `slab_never_used`. So what can be read is what is in use: core dumps,
+ * debuggers and mlockall find no terabytes here.
  *
  * Invariants:
  *  - fresh <= writable <= count.
@@ -33,8 +33,9 @@ struct range {
     uintptr_t base; /* of slab 0 */
     size_t span;    /* bytes, up to slab `count` */
     uintptr_t headers;
+    uintptr_t remote; /* remote_bits, SLAB_REMOTE_BYTES of each slab */
     uint32_t fresh, writable, count; /* slab numbers */
-    size_t headers_writable;         /* bytes */
+    size_t headers_writable, remote_writable; /* bytes */
     uint32_t huge_from;              /* slabs from here on may lie in huge pages */
     void *mapping;
     size_t mapped_bytes;
@@ -103,6 +104,13 @@ HOT_INLINE struct slab *zone_find(uintptr_t address) {
     if (LIKELY(offset < load_own(&zone_map.small_span)))
         return slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT);
     return zone_find_slow(address);
+}
+
+/* The slab's remote_bits, to be written to. */
+COLD uint64_t *zone_give_remote_bits(struct slab *slab);
+HOT_INLINE uint64_t *zone_remote_bits(struct slab *slab) {
+    uint64_t *bits = load_relaxed(&slab->remote_bits);
+    return LIKELY(bits != slab_no_remote) ? bits : zone_give_remote_bits(slab);
 }
 
 /* Whether `address` lies in the first SMALL range. */

@@ -127,6 +127,7 @@ Test(verify, headers) {
     DAMAGE(slab->number, slab->number + 1, "a slab has another's number");
     DAMAGE(slab->range, 1, "a slab names another range");
     DAMAGE(slab->zone, ZONE_SMALL, "a slab names another zone");
+    DAMAGE(slab->remote_bits, slab->remote_bits + SLAB_WORDS, "a slab has another's remote bits");
     DAMAGE(slab->state, 77, "a slab has no state");
     DAMAGE(slab->state, SLAB_ORPHANED, "an owned slab is in a depot");
     DAMAGE(slab->state, SLAB_CLAIMED, "a slab never arrived at its owner");
@@ -146,6 +147,7 @@ Test(verify, bitmaps) {
            "a slab's summary denies its bits");
     DAMAGE(slab->bits[last], slab->bits[last] | (uint64_t)1 << 63,
            "a slot beyond the last is free");
+    zone_remote_bits(slab);
     DAMAGE(slab->remote_bits[last], (uint64_t)1 << 63, "a slot beyond the last was freed remotely");
     DAMAGE(slab->remote_bits[word], slab->bits[word],
            "a slot is free twice, by its owner and remotely");

@@ -27,7 +27,7 @@ static void free_at_once(void) {
     EXPECT(slab_slot_at(slab, (uintptr_t)first, &slot));
     slm_free(first);
     EXPECT(cache_free_remote(&cache_shared, slab, slot + 1) == FAULT_NONE); /* queues the slab */
-    slab->remote_bits[slot / 64] |= (uint64_t)1 << slot % 64;
+    zone_remote_bits(slab)[slot / 64] |= (uint64_t)1 << slot % 64;
     (void)second;
     slm_malloc(3000); /* the first of its class: looks at the queue */
 }

@@ -106,7 +106,8 @@ Test(stats, every_class_counts_its_own_calls, .init = set_up) {
     struct slm_stats stats = get(); /* caches lie in the metadata's chunks, headers do not */
     size_t slabs = stats.tiny.slabs + stats.tiny.slabs_empty + stats.small.slabs +
                    stats.small.slabs_empty;
-    EXPECT_EQ(stats.metadata_bytes, metadata_bytes() + slabs * sizeof(struct slab));
+    size_t tables = slabs * (sizeof(struct slab) + SLAB_REMOTE_BYTES);
+    EXPECT_EQ(stats.metadata_bytes, metadata_bytes() + tables);
 }
 
 Test(stats, of_one_thread_are_exact_at_every_moment, .init = set_up) {

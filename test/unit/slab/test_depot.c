@@ -10,12 +10,14 @@
 enum { CLS = 7, ME = 64, YOU = 128 };
 
 static struct slab slabs[4];
+static uint64_t remote_bits[4][SLAB_WORDS];
 
 static struct slab *make(unsigned index, size_t live) {
     struct slab *slab = &slabs[index];
     memset(slab, 0, sizeof *slab);
     slab->state = SLAB_CLAIMED;
     slab->owner = ME;
+    slab->remote_bits = remote_bits[index];
     slab_format(slab, (uintptr_t)1 << 40, CLS, false);
     for (size_t i = 0; i < live; i++)
         slab_take(slab, &(size_t){0});

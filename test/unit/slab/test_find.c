@@ -157,8 +157,11 @@ Test(range, of_every_size_holds_its_tables_and_slabs) {
             EXPECT_EQ(range.writable, 0);
             uintptr_t start = (uintptr_t)range.mapping;
             uintptr_t end = start + range.mapped_bytes;
-            size_t tables = range.count * sizeof(struct slab) + 2 * hbitmap_bytes(range.count);
-            EXPECT_AT(range.headers + range.count * sizeof(struct slab) <= range.base, bytes);
+            size_t headers = range.count * sizeof(struct slab);
+            size_t remote = range.count * (size_t)SLAB_REMOTE_BYTES;
+            size_t tables = headers + remote + 2 * hbitmap_bytes(range.count);
+            EXPECT_AT(range.headers + headers <= range.remote, bytes);
+            EXPECT_AT(range.remote + remote < range.base, bytes);
             EXPECT_AT(range.base >= start + tables && range.base + range.span <= end, bytes);
             EXPECT_AT(end - range.base - range.span < (size_t)1 << shift, bytes);
             /* Slab 0 of a larger one lies on the border of a huge page. */

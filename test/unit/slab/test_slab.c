@@ -10,10 +10,14 @@
 /* Slots are never touched here, so a slab's memory need not exist. */
 static const uintptr_t memory = (uintptr_t)0x5500000 << 20;
 
+/* Of whatever slab is tried. */
+static uint64_t remote_bits[SLAB_WORDS];
+
 static void format(struct slab *slab, unsigned cls, uint32_t number, bool is_zero) {
     memset(slab, 0, sizeof *slab);
     slab->number = number;
     slab->state = SLAB_CLAIMED;
+    slab->remote_bits = remote_bits;
     slab_format(slab, memory, cls, is_zero);
 }
 
@@ -50,6 +54,7 @@ Test(slab, format_makes_every_slot_free_and_no_other) {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         memset(&slab, 0, sizeof slab);
         slab.state = SLAB_CLAIMED;
+        slab.remote_bits = remote_bits;
         slab.number = cls;
         slab.remote_bits[0] = 1;
         slab_format(&slab, memory, cls, false);

@@ -383,7 +383,8 @@ Test(zone, without_memory_there_is_null_and_later_a_slab, .init = set_up) {
     EXPECT_EQ(zones[ZONE_TINY].used, 0);
     EXPECT_EQ(zones[ZONE_TINY].lock.word, 0);
     EXPECT_EQ(zones[ZONE_TINY].range_count, 1);
-    os_inject(OS_COMMIT, 0, 1); /* a step of several slabs is refused, one slab is not */
+    /* A step of several slabs is refused, one slab is not; remote bits are made writable before. */
+    os_inject(OS_COMMIT, 1, 1);
     struct slab *slab = zone_acquire(SMALL_CLASS, ME);
     EXPECT(slab != NULL);
     EXPECT_EQ(os_injected(), 1);
