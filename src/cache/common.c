@@ -10,6 +10,9 @@ enum { LOOK_BYTES_MAX = 8 << 20, LOOKED_AT_MAX = 32 };
 /* Rows that are asked for a slot that is in memory. */
 enum { ROWS_ASKED = 4 };
 
+/* Sizes that a block may get a slot of, its own included, where its class has many. */
+enum { NEAR_SIZES = 2 };
+
 /* A slab of which so much is free is worth taking over from another row. */
 enum { TAKE_OVER_PART = 4 };
 
@@ -164,9 +167,13 @@ static bool has_one_slab(struct cache *cache, unsigned cls) {
     return true;
 }
 
-/* A class of many slabs is served by what is free in them; larger slots would be wasted on it. */
+/* A class of few blocks takes any larger slot of the doubling. One of many takes the next size
+ * only: how many live of each size goes up and down, and less so of two sizes together.
+ * (perf/memory flow: 1.16 x live instead of 1.18; three or five sizes save no more.) */
 static void *take_warm(struct cache *cache, unsigned cls) {
-    unsigned end = has_one_slab(cache, cls) ? cache->end_class : cls + 1;
+    unsigned end = cache->end_class;
+    if (!has_one_slab(cache, cls) && cls + NEAR_SIZES < end)
+        end = cls + NEAR_SIZES;
     void *pointer = NULL;
     for (unsigned from = cls; pointer == NULL && from < end; from++)
         pointer = take_warm_of(cache, from);

@@ -18,10 +18,12 @@
 
 unsigned cache_relink_mark(const struct slab *slab) {
     unsigned slots = (unsigned)slab->slots;
-    unsigned few = slots / RELINK_FEW_FRACTION;
     unsigned mark = slots / RELINK_FRACTION;
+    unsigned few = slots / RELINK_FEW_FRACTION;
     few = few < RELINK_SLOTS ? few : RELINK_SLOTS;
     mark = mark > few ? mark : few;
+    if (slab->relink_fraction != 0)
+        mark = slots / slab->relink_fraction;
     return SLM_TORTURE || mark == 0 || slab->slot_bytes > FINE_MAX_BYTES ? 1 : mark;
 }
 

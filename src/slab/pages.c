@@ -34,7 +34,7 @@ static size_t purge_run(const struct slab *slab, size_t first, size_t end) {
     return from < to && os_discard((void *)from, to - from) ? to - from : 0;
 }
 
-size_t slab_purge_slots(const struct slab *slab, const uint64_t *slots) {
+size_t slab_purge_slots(struct slab *slab, const uint64_t *slots) {
     unsigned words = slab_words(slab);
     size_t bytes = 0;
     size_t end;
@@ -45,6 +45,8 @@ size_t slab_purge_slots(const struct slab *slab, const uint64_t *slots) {
             end = slab->slots;
         bytes += purge_run(slab, first, end);
     }
+    if (bytes > (size_t)3 << slab_shift_of((enum zone_kind)slab->zone) >> 2)
+        store_relaxed(&slab->is_hollow, 1);
     return bytes;
 }
 

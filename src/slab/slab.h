@@ -84,6 +84,8 @@ struct slab {
             uint8_t sparse_at;  /* SPARSE: its owner's count of looks when it was listed so */
         };
     };
+    uint8_t relink_fraction; /* of cache_relink_mark; 0: of a zone that is not large */
+    uint8_t is_hollow; /* some of its pages were given back since it was formatted */
 };
 
 enum { SLAB_REMOTE_BYTES = SLAB_WORDS * sizeof(uint64_t) };
@@ -251,7 +253,7 @@ size_t slab_purge_pages(struct slab *slab);
 
 /* pages.c: gives back the pages in which no others lie than these slots, which are the caller's: a
  * bit for each. Returns the bytes. */
-size_t slab_purge_slots(const struct slab *slab, const uint64_t *slots);
+size_t slab_purge_slots(struct slab *slab, const uint64_t *slots);
 
 /* After a fork the child may find a slab in the middle of another thread's malloc or free. The bits
  * are the truth; what follows from them is made anew, and no slot counts as zero any more. */

@@ -153,7 +153,9 @@ static COLD bool take_memory(struct range *range, enum zone_kind kind, struct sl
 /* With the lock held: the header of an empty slab, out of every set, or NULL. */
 static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind) {
     struct range *range = &zone->ranges[index];
-    size_t number = hbitmap_lowest(&range->empty);
+    size_t number = hbitmap_lowest(&range->dirty);
+    if (number == SIZE_MAX)
+        number = hbitmap_lowest(&range->empty);
     if (number == SIZE_MAX)
         return pick_fresh(range, index, kind);
     struct slab *slab = range_slab(range, number);
@@ -189,6 +191,13 @@ static COLD void log_slab(const struct slab *slab, unsigned how) {
     log_memory(&block, true);
 }
 
+static uint8_t relink_fraction(size_t used_bytes) {
+    if (used_bytes < RELINK_LARGE_BYTES)
+        return 0;
+    unsigned doublings = bit_highest(used_bytes / RELINK_LARGE_BYTES) / 2;
+    return (uint8_t)(RELINK_FRACTION << (doublings < 2 ? doublings : 2));
+}
+
 struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
     enum zone_kind kind = (enum zone_kind)size_classes[cls].zone;
     struct zone *zone = &zones[kind];
@@ -209,8 +218,10 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         }
     }
     lock_release(&zone->lock, RANK_ZONE);
-    if (slab != NULL)
+    if (slab != NULL) {
         slab_format(slab, zone_slab_memory(slab), cls, slab->is_zero);
+        slab->relink_fraction = relink_fraction(load_relaxed(&zone->used) << slab_shift_of(kind));
+    }
     if (log_is_on() && slab != NULL)
         log_slab(slab, LOG_SLAB_TAKEN);
     return slab;
@@ -227,17 +238,21 @@ void zone_release(struct slab *slab) {
         log_slab(slab, LOG_SLAB_RELEASED);
     /* A slab of which no slot was ever freed, and all are free, is as zero as it was. */
     bool is_zero = slab->fresh_from == 0 && slab->zone == ZONE_SMALL;
+    size_t bytes = (size_t)1 << slab_shift_of(kind);
+    /* Little of it is in memory: without that it is one that serves only where none has any. */
+    bool purged = load_relaxed(&slab->is_hollow) && os_purge((void *)zone_slab_memory(slab), bytes);
     lock_acquire(&zone->lock, RANK_ZONE);
     store_relaxed(&slab->state, SLAB_EMPTY);
     exchange_seq_cst(&slab->owner, 0);
     store_relaxed(&slab->freed_ms, now); /* the header is still ours: the lock is held */
-    slab->is_zero = is_zero;
+    slab->is_zero = is_zero || purged;
+    zone->purges += purged;
     hbitmap_insert(&range->empty, slab->number);
-    if (!is_zero) {
+    if (!slab->is_zero) {
         hbitmap_insert(&range->dirty, slab->number);
         store_relaxed(&zone->dirty, zone->dirty + 1);
     } else {
-        account_give((size_t)1 << slab_shift_of(kind));
+        account_give(bytes);
     }
     store_relaxed(&zone->used, zone->used - 1);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;

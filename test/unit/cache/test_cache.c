@@ -140,6 +140,8 @@ Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = 
     EXPECT(cache_refill(cache, CLS, true) != slabs[2]); /* now all three are full */
     uint32_t mark = cache_relink_mark(slabs[0]);
     EXPECT_EQ(mark, SLM_TORTURE ? 1 : slabs[0]->slots / RELINK_FRACTION);
+    struct slab of_large_zone = {.slots = 1000, .slot_bytes = 64, .relink_fraction = 32};
+    EXPECT_EQ(cache_relink_mark(&of_large_zone), SLM_TORTURE ? 1 : 31);
     for (unsigned i = 0; i < 2; i++) {
         for (uint32_t k = 0; k < mark; k++) {
             EXPECT_EQ(slabs[i]->state, SLAB_FULL);

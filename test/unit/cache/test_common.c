@@ -132,16 +132,20 @@ Test(common, a_block_comes_from_memory_that_is_there, .init = set_up) {
     expect_whole();
 }
 
-Test(common, a_class_of_several_slabs_takes_no_larger_slots, .init = set_up) {
+Test(common, a_class_of_several_slabs_takes_slots_of_the_next_size_only, .init = set_up) {
     const struct slab *slab = zone_find((uintptr_t)take(row(0)));
     char *listed = take(row(0));
     cls++;
+    char *next = take(row(0));
+    cls++;
     char *larger = take(row(0));
     EXPECT_EQ(heap_free(larger), FAULT_NONE);
-    cls--;
+    cls -= 2;
     while (zone_find((uintptr_t)take(row(0))) == slab)
         ;
     EXPECT(take_warm(0, cls) == NULL);
+    EXPECT_EQ(heap_free(next), FAULT_NONE);
+    EXPECT(take_warm(0, cls) == next);
     EXPECT_EQ(heap_free(listed), FAULT_NONE);
     EXPECT_EQ(heap_free(listed + size_classes[cls].slot_bytes), FAULT_NONE);
     expect_whole();

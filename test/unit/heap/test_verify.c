@@ -155,7 +155,7 @@ Test(verify, bitmaps) {
 }
 
 static struct slab *on_list(struct slab *(*pick)(const struct bin *bin)) {
-    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+    for (unsigned cls = 0; cls < TINY_CLASSES; cls++) {
         struct slab *slab = pick(&cache_self->bins[cls]);
         if (slab != NULL)
             return slab;
@@ -183,7 +183,7 @@ Test(verify, lists_of_the_own_cache) {
     for (size_t i = 0; i < 64 * 18; i++)
         kept[i] = heap_malloc(1024);
     for (size_t i = 0; i < 64 * 18; i++)
-        if ((i / 128 % 2 == 0 && i % 2 == 0) || (i / 128 == 7 && i % 128 != 0))
+        if ((i / 128 % 2 == 0 && i % 2 == 0) || (i / 192 == 4 && i % 64 != 0))
             heap_free(kept[i]);
     expect_whole();
     struct slab *full = on_list(two_full);

@@ -1,0 +1,85 @@
+/* Protects: which empty slab a zone takes, what goes back of one whose pages are gone, and what a
+ * slab of a large zone is told of its free slots. */
+#include "../expect.h"
+
+#include <string.h>
+
+#include "slab/zone.h"
+
+enum { TINY_CLASS = 4, ME = 64 };
+
+/* Nothing is purged but by zone_purge. */
+static void set_up(void) {
+    quiet_os();
+    EXPECT(zone_init());
+    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+}
+
+static size_t slab_bytes_of(const struct slab *slab) {
+    return (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
+}
+
+static void release(struct slab *slab) {
+    EXPECT_EQ(slab->state, SLAB_CLAIMED);
+    zone_release(slab);
+}
+
+static bool is_zero(const struct slab *slab) {
+    const char *memory = (const char *)zone_slab_memory(slab);
+    return memory[0] == 0 && memcmp(memory, memory + 1, slab_bytes_of(slab) - 1) == 0;
+}
+
+Test(reuse, one_that_has_memory_is_taken_before_one_that_has_none, .init = set_up) {
+    struct slab *clean = zone_acquire(TINY_CLASS, ME), *dirty = zone_acquire(TINY_CLASS, ME);
+    struct slab *used = zone_acquire(TINY_CLASS, ME);
+    release(clean);
+    size_t purged = zone_purge(ZONE_TINY, PURGE_EVERYTHING);
+    EXPECT(purged == slab_bytes_of(clean) || SLM_TORTURE); /* which refuses now and then */
+    release(dirty);
+    EXPECT(zone_acquire(TINY_CLASS, ME) == (purged > 0 ? dirty : clean));
+    EXPECT(zone_acquire(TINY_CLASS, ME) == (purged > 0 ? clean : dirty));
+    EXPECT(zone_acquire(TINY_CLASS, ME) == used + 1);
+}
+
+/* Of its slots from `from` on, pages go back while the others live; then all are free. */
+static struct slab *release_purged_from(size_t from) {
+    struct slab *slab = zone_acquire(TINY_CLASS, ME);
+    memset((void *)zone_slab_memory(slab), 1, slab_bytes_of(slab));
+    for (size_t slot = 0; slot < from; slot++)
+        EXPECT(slab_take(slab, &(size_t){0}));
+    slab->countdown--; /* as frees do */
+    slab_purge_pages(slab);
+    release(slab);
+    return slab;
+}
+
+Test(reuse, of_a_slab_whose_pages_are_gone_but_for_a_few_these_go_too, .init = set_up) {
+    struct slab *one = zone_acquire(TINY_CLASS, ME);
+    size_t slots = one->slots;
+    size_t dirty = zones[ZONE_TINY].dirty;
+    release_purged_from(slots / 2);
+    EXPECT_EQ(zones[ZONE_TINY].dirty, dirty + 1);
+    struct slab *hollow = release_purged_from(slots / 2); /* the same one, formatted anew */
+    EXPECT_EQ(zones[ZONE_TINY].dirty, dirty + 1);
+    EXPECT(!hollow->is_zero);
+    hollow = release_purged_from(slots / 8);
+    if (SLM_TORTURE)
+        return;
+    EXPECT_EQ(zones[ZONE_TINY].dirty, dirty);
+    EXPECT(hollow->is_zero && is_zero(hollow));
+}
+
+/* A free slot is worth more in a large heap: cache_relink_mark. */
+Test(reuse, slabs_of_a_large_zone_are_used_again_for_fewer_free_slots, .init = set_up) {
+    struct slab *slab = NULL;
+    size_t large = RELINK_LARGE_BYTES >> TINY_SLAB_SHIFT;
+    for (size_t i = 1; i <= 4 * large; i++) {
+        slab = zone_acquire(TINY_CLASS, ME);
+        EXPECT_AT(slab->relink_fraction == (i < large       ? 0
+                                            : i < 4 * large ? RELINK_FRACTION
+                                                            : 2 * RELINK_FRACTION),
+                  i);
+    }
+    release(slab);
+    EXPECT_EQ(zone_acquire(TINY_CLASS, ME)->relink_fraction, 2 * RELINK_FRACTION);
+}
