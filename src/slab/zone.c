@@ -227,34 +227,54 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
     return slab;
 }
 
-void zone_release(struct slab *slab) {
-    enum zone_kind kind = (enum zone_kind)slab->zone;
-    struct zone *zone = &zones[kind];
-    struct range *range = &zone->ranges[slab->range];
-    uint64_t now = os_clock_ms();
+/* Of a hollow slab little is in memory: without that it is one that serves only where none has any.
+ * Whether it reads as zero now; it says so itself. */
+static bool lose_rest(struct slab *slab) {
+    size_t bytes = (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
+    if (LIKELY(!load_relaxed(&slab->is_hollow)))
+        return false;
+    slab->is_hollow = os_purge((void *)zone_slab_memory(slab), bytes);
+    return slab->is_hollow;
+}
 
-    ASSERT(slab->state == SLAB_CLAIMED);
-    if (log_is_on())
-        log_slab(slab, LOG_SLAB_RELEASED);
-    /* A slab of which no slot was ever freed, and all are free, is as zero as it was. */
-    bool is_zero = slab->fresh_from == 0 && slab->zone == ZONE_SMALL;
-    size_t bytes = (size_t)1 << slab_shift_of(kind);
-    /* Little of it is in memory: without that it is one that serves only where none has any. */
-    bool purged = load_relaxed(&slab->is_hollow) && os_purge((void *)zone_slab_memory(slab), bytes);
-    lock_acquire(&zone->lock, RANK_ZONE);
+/* With the lock held. The header is still ours until then. */
+static void put_back(struct zone *zone, struct slab *slab, uint64_t now) {
+    enum zone_kind kind = (enum zone_kind)slab->zone;
+    struct range *range = &zone->ranges[slab->range];
     store_relaxed(&slab->state, SLAB_EMPTY);
     exchange_seq_cst(&slab->owner, 0);
-    store_relaxed(&slab->freed_ms, now); /* the header is still ours: the lock is held */
-    slab->is_zero = is_zero || purged;
-    zone->purges += purged;
+    store_relaxed(&slab->freed_ms, now);
     hbitmap_insert(&range->empty, slab->number);
     if (!slab->is_zero) {
         hbitmap_insert(&range->dirty, slab->number);
         store_relaxed(&zone->dirty, zone->dirty + 1);
     } else {
-        account_give(bytes);
+        account_give((size_t)1 << slab_shift_of(kind));
     }
+    zone->purges += slab->is_hollow;
     store_relaxed(&zone->used, zone->used - 1);
+}
+
+static void prepare_release(struct slab *slab) {
+    ASSERT(slab->state == SLAB_CLAIMED);
+    if (log_is_on())
+        log_slab(slab, LOG_SLAB_RELEASED);
+    /* A slab of which no slot was ever freed, and all are free, is as zero as it was. */
+    slab->is_zero = (slab->fresh_from == 0 && slab->zone == ZONE_SMALL) || lose_rest(slab);
+}
+
+/* Those at the list's beginning that are of one zone, by one acquisition of its lock (a thread that
+ * ends gives back some two dozen). Returns the others. */
+static struct slab *release_some(struct slab *list, uint64_t now) {
+    enum zone_kind kind = (enum zone_kind)list->zone;
+    struct zone *zone = &zones[kind];
+    lock_acquire(&zone->lock, RANK_ZONE);
+    while (list != NULL && list->zone == kind) {
+        struct slab *slab = list;
+        list = slab->next;
+        slab->next = NULL;
+        put_back(zone, slab, now);
+    }
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
     if (purge)
         zone->next_purge_ms = now + option_get(OPTION_purge_delay) / 2;
@@ -263,15 +283,20 @@ void zone_release(struct slab *slab) {
         zone_purge(kind, option_purge_before(now));
         watch_note_free(); /* the background thread has called zone_look_soon, if it sleeps */
     }
+    return list;
 }
 
 void zone_release_all(struct slab *list) {
-    while (list != NULL) {
-        struct slab *next = list->next;
-        list->next = NULL;
-        zone_release(list);
-        list = next;
-    }
+    for (struct slab *slab = list; slab != NULL; slab = slab->next)
+        prepare_release(slab);
+    uint64_t now = list != NULL ? os_clock_ms() : 0;
+    while (list != NULL)
+        list = release_some(list, now);
+}
+
+void zone_release(struct slab *slab) {
+    slab->next = NULL;
+    zone_release_all(slab);
 }
 
 static bool is_old_dirty(const struct range *range, size_t number, uint64_t before_ms) {
