@@ -137,12 +137,11 @@ def draw(table, field, title):
     drawing = Drawing()
     drawing.text(14, 26, title, "ink title strong")
     against = base or "the best peer"
+    noise = "; pale: too noisy to tell from the best peer" if field == "wall_s" else ""
     drawing.text(14, 45, f"{against} = 1, less is better; medians of {table.result['rounds']} "
-                 f"rounds, {table.result['size']} sizes; thick rows are geometric means", "dim")
-    machine = results.describe(table.result)[0]
-    if field == "wall_s":
-        machine += "; pale bars: too noisy to tell from the best peer"
-    drawing.text(14, 62, machine, "dim")
+                 f"rounds, {table.result['size']} sizes; thick rows are geometric means{noise}",
+                 "dim")
+    drawing.text(14, 62, results.describe(table.result)[0], "dim")
     draw_legend(drawing, table, 86)
     top = 116
     draw_axis(drawing, top, top + len(rows) * ROW + 6)
