@@ -112,9 +112,13 @@ static NOINLINE void free_elsewhere(void *pointer, enum call call, struct told t
         free_cold(pointer, call, told);
 }
 
-void malloc_free_slow(void *pointer, enum call call, struct told told) {
+HOT_INLINE void free_beyond_tiny(void *pointer, enum call call, struct told told) {
     if (!zone_is_small((uintptr_t)pointer) || UNLIKELY(!free_small(pointer)))
         free_elsewhere(pointer, call, told);
+}
+
+void malloc_free_slow(void *pointer, enum call call, struct told told) {
+    free_beyond_tiny(pointer, call, told);
 }
 
 static NOINLINE void free_remote(void *pointer, struct slab *slab) {
@@ -122,8 +126,7 @@ static NOINLINE void free_remote(void *pointer, struct slab *slab) {
 }
 
 static NOINLINE void free_slow(void *pointer) {
-    if (!zone_is_small((uintptr_t)pointer) || UNLIKELY(!free_small(pointer)))
-        free_elsewhere(pointer, CALL_FREE, NOTHING_TOLD);
+    free_beyond_tiny(pointer, CALL_FREE, NOTHING_TOLD);
 }
 
 /* Others' slabs apart: what is known of the pointer by then is not found out again. */

@@ -33,39 +33,6 @@ HOT_INLINE bool hot_malloc_coarse(size_t bytes, void **pointer) {
     return true;
 }
 
-/* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees
- * pending, and a live slot starts there. False: nothing was done. */
-HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
-    size_t slot;
-    struct cache *self = cache_self;
-    if (UNLIKELY(load_own(&slab->owner) != (uintptr_t)self) ||
-        UNLIKELY(!slab_slot_at(slab, address, &slot)) || UNLIKELY(!slab_give(slab, slot)))
-        return false;
-    if (UNLIKELY(decrement_own(&slab->countdown) == 0))
-        cache_countdown_over(self, slab);
-    return true;
-}
-
-/* Bytes that the live block of `slab` at `address` may use, if this thread owns the slab and no
- * remote frees are pending; 0: perhaps, but it takes the slow way to know. */
-HOT_INLINE size_t hot_usable_in(const struct slab *slab, uintptr_t address) {
-    size_t slot;
-    if (UNLIKELY(load_own(&slab->owner) != (uintptr_t)cache_self) ||
-        UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
-        UNLIKELY(slab_load_word(slab, slot / 64) >> (slot % 64) & 1))
-        return 0;
-    return slab->slot_bytes;
-}
-
-HOT_INLINE size_t hot_usable(const void *pointer) {
-    uintptr_t address = (uintptr_t)pointer;
-    uintptr_t offset = address - load_own(&zone_map.tiny_base);
-    if (LIKELY(offset < load_own(&zone_map.tiny_span)))
-        return hot_usable_in(
-            slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT), address);
-    return 0;
-}
-
 /* The slab, if `pointer` lies in the first TINY range. */
 HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
     uintptr_t offset = (uintptr_t)pointer - load_own(&zone_map.tiny_base);
@@ -77,6 +44,33 @@ HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
 
 HOT_INLINE bool hot_is_own(const struct slab *slab) {
     return LIKELY(load_own(&slab->owner) == (uintptr_t)cache_self);
+}
+
+/* Frees the slot of `slab` at `address`, if this thread owns the slab, it has no remote frees
+ * pending, and a live slot starts there. False: nothing was done. */
+HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
+    size_t slot;
+    if (UNLIKELY(!hot_is_own(slab)) || UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
+        UNLIKELY(!slab_give(slab, slot)))
+        return false;
+    if (UNLIKELY(decrement_own(&slab->countdown) == 0))
+        cache_countdown_over(cache_self, slab);
+    return true;
+}
+
+/* Bytes that the live block of `slab` at `address` may use, if this thread owns the slab and no
+ * remote frees are pending; 0: perhaps, but it takes the slow way to know. */
+HOT_INLINE size_t hot_usable_in(const struct slab *slab, uintptr_t address) {
+    size_t slot;
+    if (UNLIKELY(!hot_is_own(slab)) || UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
+        UNLIKELY(slab_load_word(slab, slot / 64) >> (slot % 64) & 1))
+        return 0;
+    return slab->slot_bytes;
+}
+
+HOT_INLINE size_t hot_usable(const void *pointer) {
+    struct slab *slab;
+    return hot_find_tiny(pointer, &slab) ? hot_usable_in(slab, (uintptr_t)pointer) : 0;
 }
 
 /* hot_free_in for any address in the first TINY range. */

@@ -31,7 +31,6 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     store_relaxed(&slab->hint, 0);
     store_relaxed(&slab->is_new_life, 1);
     store_relaxed(&slab->is_hollow, 0);
-    slab->relink_fraction = 0;
     slab_set_countdown(slab, COUNTDOWN_NEVER);
 }
 

@@ -227,16 +227,6 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
     return slab;
 }
 
-/* Of a hollow slab little is in memory: without that it is one that serves only where none has any.
- * Whether it reads as zero now; it says so itself. */
-static bool lose_rest(struct slab *slab) {
-    size_t bytes = (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
-    if (LIKELY(!load_relaxed(&slab->is_hollow)))
-        return false;
-    slab->is_hollow = os_purge((void *)zone_slab_memory(slab), bytes);
-    return slab->is_hollow;
-}
-
 /* With the lock held. The header is still ours until then. */
 static void put_back(struct zone *zone, struct slab *slab, uint64_t now) {
     enum zone_kind kind = (enum zone_kind)slab->zone;
@@ -260,7 +250,12 @@ static void prepare_release(struct slab *slab) {
     if (log_is_on())
         log_slab(slab, LOG_SLAB_RELEASED);
     /* A slab of which no slot was ever freed, and all are free, is as zero as it was. */
-    slab->is_zero = (slab->fresh_from == 0 && slab->zone == ZONE_SMALL) || lose_rest(slab);
+    bool is_zero = slab->fresh_from == 0 && slab->zone == ZONE_SMALL;
+    /* Of a hollow one little is in memory: without that it serves only where none has any. */
+    size_t bytes = (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
+    slab->is_hollow = !is_zero && load_relaxed(&slab->is_hollow) &&
+                      os_purge((void *)zone_slab_memory(slab), bytes);
+    slab->is_zero = is_zero || slab->is_hollow;
 }
 
 /* Those at the list's beginning that are of one zone, by one acquisition of its lock (a thread that

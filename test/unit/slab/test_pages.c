@@ -1,23 +1,10 @@
 /* Protects: of a slab in use, exactly the pages in which no live slot lies are given back, in every
  * class; what lives keeps its contents; and a system that refuses changes nothing. */
-#include "../expect.h"
+#include "zones.h"
 
-#include <string.h>
 #include <sys/mman.h>
 
-#include "slab/zone.h"
-
 enum { ME = 64, PAGES_MAX = 256 };
-
-static void set_up(void) {
-    quiet_os();
-    EXPECT(zone_init());
-    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
-}
-
-static size_t slab_bytes(const struct slab *slab) {
-    return (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
-}
 
 static void take_all(struct slab *slab) {
     for (size_t slot; slab_take(slab, &slot);)
@@ -40,8 +27,8 @@ static void find_live_pages(const struct slab *slab, bool live[]) {
 
 static void expect_resident(const struct slab *slab, const bool live[], unsigned cls) {
     unsigned char resident[PAGES_MAX];
-    size_t pages = slab_bytes(slab) / os_page_bytes;
-    EXPECT(mincore((void *)zone_slab_memory(slab), slab_bytes(slab), resident) == 0);
+    size_t pages = slab_bytes_of(slab) / os_page_bytes;
+    EXPECT(mincore((void *)zone_slab_memory(slab), slab_bytes_of(slab), resident) == 0);
     for (size_t page = 0; page < pages; page++)
         EXPECT_AT((resident[page] & 1) == live[page] || (SLM_TORTURE && !live[page]),
                   cls * 1000 + page); /* the torture build refuses now and then */
@@ -58,8 +45,8 @@ static void expect_contents(const struct slab *slab, unsigned cls) {
 static size_t resident_bytes(const struct slab *slab) {
     unsigned char resident[PAGES_MAX];
     size_t bytes = 0;
-    EXPECT(mincore((void *)zone_slab_memory(slab), slab_bytes(slab), resident) == 0);
-    for (size_t page = 0; page < slab_bytes(slab) / os_page_bytes; page++)
+    EXPECT(mincore((void *)zone_slab_memory(slab), slab_bytes_of(slab), resident) == 0);
+    for (size_t page = 0; page < slab_bytes_of(slab) / os_page_bytes; page++)
         bytes += (resident[page] & 1) * os_page_bytes;
     return bytes;
 }
@@ -78,7 +65,7 @@ static void purge_with_live_part(unsigned cls, unsigned part, uint64_t *seed) {
     size_t bytes = slab_purge_pages(slab);
     expect_resident(slab, live, cls);
     EXPECT_AT(SLM_TORTURE || bytes >= before - resident_bytes(slab), cls);
-    EXPECT_AT(bytes <= slab_bytes(slab) - resident_bytes(slab), cls);
+    EXPECT_AT(bytes <= slab_bytes_of(slab) - resident_bytes(slab), cls);
     EXPECT_EQ(slab_purge_pages(slab), 0); /* nothing was freed since */
     expect_contents(slab, cls);
 }
@@ -94,7 +81,7 @@ Test(pages, only_pages_without_a_live_slot_go, .init = set_up, .timeout = 60) {
 Test(pages, a_full_slab_keeps_all_and_an_empty_one_nothing, .init = set_up) {
     for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
         struct slab *slab = zone_acquire(cls, ME);
-        EXPECT(slab_purge_pages(slab) == slab_bytes(slab) || SLM_TORTURE);
+        EXPECT(slab_purge_pages(slab) == slab_bytes_of(slab) || SLM_TORTURE);
         take_all(slab);
         slab->countdown--;
         EXPECT_EQ(slab_purge_pages(slab), 0);

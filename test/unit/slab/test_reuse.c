@@ -1,33 +1,8 @@
 /* Protects: which empty slab a zone takes, what goes back of one whose pages are gone, and what a
  * slab of a large zone is told of its free slots. */
-#include "../expect.h"
-
-#include <string.h>
-
-#include "slab/zone.h"
+#include "zones.h"
 
 enum { TINY_CLASS = 4, ME = 64 };
-
-/* Nothing is purged but by zone_purge. */
-static void set_up(void) {
-    quiet_os();
-    EXPECT(zone_init());
-    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
-}
-
-static size_t slab_bytes_of(const struct slab *slab) {
-    return (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
-}
-
-static void release(struct slab *slab) {
-    EXPECT_EQ(slab->state, SLAB_CLAIMED);
-    zone_release(slab);
-}
-
-static bool is_zero(const struct slab *slab) {
-    const char *memory = (const char *)zone_slab_memory(slab);
-    return memory[0] == 0 && memcmp(memory, memory + 1, slab_bytes_of(slab) - 1) == 0;
-}
 
 Test(reuse, one_that_has_memory_is_taken_before_one_that_has_none, .init = set_up) {
     struct slab *clean = zone_acquire(TINY_CLASS, ME), *dirty = zone_acquire(TINY_CLASS, ME);

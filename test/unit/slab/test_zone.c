@@ -1,28 +1,15 @@
 /* Protects: the zones: lookup of every address, lowest slab first, what is known to be zero, memory
  * given back for good, and growth to the last slab of a range and into further ranges. */
-#include "../expect.h"
+#include "zones.h"
 
-#include <string.h>
 #include <sys/mman.h>
 
 #include "core/options.h"
 #include "slab/range.h"
 #include "slab/view.h"
 #include "slab/verify.h"
-#include "slab/zone.h"
 
 enum { TINY_CLASS = 4, SMALL_CLASS = TINY_CLASSES + 2, ME = 64 };
-
-/* Nothing is purged but by zone_purge. */
-static void no_automatic_purge(void) {
-    zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
-}
-
-static void set_up(void) {
-    quiet_os();
-    EXPECT(zone_init());
-    no_automatic_purge();
-}
 
 /* Failures of os_reserve that leave a new range the smallest size there is. */
 static unsigned halvings(void) {
@@ -41,20 +28,6 @@ static void set_up_small(void) {
     }
     EXPECT(zone_init());
     no_automatic_purge();
-}
-
-static size_t slab_bytes_of(const struct slab *slab) {
-    return (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
-}
-
-static void release(struct slab *slab) {
-    EXPECT_EQ(slab->state, SLAB_CLAIMED);
-    zone_release(slab);
-}
-
-static bool is_zero(const struct slab *slab) {
-    const char *memory = (const char *)zone_slab_memory(slab);
-    return memory[0] == 0 && memcmp(memory, memory + 1, slab_bytes_of(slab) - 1) == 0;
 }
 
 static size_t resident_pages(const struct slab *slab) {
