@@ -77,6 +77,24 @@ size_t hbitmap_next(const struct hbitmap *map, size_t from) {
     return SIZE_MAX;
 }
 
+size_t hbitmap_skip(const struct hbitmap *map, size_t count, size_t *below) {
+    size_t member = hbitmap_lowest(map);
+    *below = 0;
+    while (member != SIZE_MAX && *below < count) {
+        uint64_t word = map->level[0][member / 64];
+        size_t base = round_down(member, 64);
+        if (*below + bit_count(word) <= count) {
+            *below += bit_count(word);
+            member = hbitmap_next(map, base + 64);
+            continue;
+        }
+        for (; *below < count; ++*below)
+            word &= word - 1;
+        member = base + bit_lowest(word);
+    }
+    return member;
+}
+
 /* Untouched zeros beyond the limit are not read: all of level 0 would be megabytes. */
 bool hbitmap_verify(const struct hbitmap *map, size_t limit) {
     size_t size = limit;

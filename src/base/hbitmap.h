@@ -35,6 +35,10 @@ size_t hbitmap_lowest(const struct hbitmap *map);
 /* The lowest member >= from, or SIZE_MAX. */
 size_t hbitmap_next(const struct hbitmap *map, size_t from);
 
+/* The member that has `count` members below it, or SIZE_MAX if there are no more than that.
+ * `*below`: how many of these there are. */
+size_t hbitmap_skip(const struct hbitmap *map, size_t count, size_t *below);
+
 /* Whether the invariant holds for members below `limit`, and there are none at or above it. */
 bool hbitmap_verify(const struct hbitmap *map, size_t limit);
 

@@ -250,11 +250,12 @@ static size_t leave_and_purge(struct common *common, bool mine) {
 static void retire_if_idle(struct cache *cache, unsigned cls) {
     struct slab *slab = cache_current(cache, cls);
     unsigned free_slots = slab == NO_SLAB ? 0 : slab_count_free(slab);
-    uint32_t seen = slab->countdown + free_slots;
-    if (slab != NO_SLAB && seen == cache_bin(cache, cls)->seen &&
+    struct bin *bin = cache_bin(cache, cls);
+    uint32_t seen = (uint32_t)bin->frees + slab_frees_since_set(slab) + free_slots;
+    if (slab != NO_SLAB && seen == bin->seen &&
         free_slots >= cache_sparse_mark(slab))
         cache_retire_current(cache, cls);
-    cache_bin(cache, cls)->seen = seen;
+    bin->seen = seen;
 }
 
 static bool look_at_class(struct common *common, unsigned cls, size_t *bytes) {

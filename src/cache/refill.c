@@ -4,7 +4,9 @@
  *
  * The life of a slab's countdown (design.md, measurement 2):
  *
- *   current    never; malloc does not touch it, frees count down from a number too large to end
+ *   current    never; malloc does not touch it, frees count down from a number too large to end;
+ *              of SMALL, as many frees as slots were live when it was set: when the last one has
+ *              been freed it ends, too, however many have been allocated since
  *   full       as many frees as make it worth allocating from again: 1/16 of the slots, or, of
  *              slots beyond FINE_MAX_BYTES, one
  *   partial    as many as make it sparse: at most 1/8 of the slots are live
@@ -15,6 +17,9 @@
 #include "cache/common.h"
 #include "slab/depot.h"
 #include "slab/zone.h"
+
+/* One more than this part of the slots of a current slab are a few. */
+enum { CURRENT_FEW_PART = 8, FEW_TIMES_MAX = 3 };
 
 unsigned cache_relink_mark(const struct slab *slab) {
     unsigned slots = (unsigned)slab->slots;
@@ -103,6 +108,10 @@ void cache_release_kept(struct cache *cache, struct slab *slab) {
         cache_list_as(cache, slab, SLAB_SPARSE);
 }
 
+static bool has_room(const struct slab *current) {
+    return slab_count_free(current) >= cache_relink_mark(current);
+}
+
 void cache_settle(struct cache *cache, struct slab *slab) {
     struct bin *bin = cache_bin(cache, slab->cls);
     unsigned free_slots = slab_count_free(slab);
@@ -111,7 +120,8 @@ void cache_settle(struct cache *cache, struct slab *slab) {
         /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
          * no dearer to get than a few of its slots are to use, and every class can use it. */
         bool keep = bin->lists[LIST_PARTIAL] == NULL && bin->lists[LIST_SPARSE] == NULL &&
-                    slab->zone == ZONE_TINY && !cache_is_common(cache) && !SLM_TORTURE;
+                    slab->zone == ZONE_TINY && !cache_is_common(cache) && !SLM_TORTURE &&
+                    !has_room(cache_current(cache, slab->cls));
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         if (!keep && release(cache, slab)) {
             cache_look_sometimes(cache);
@@ -130,8 +140,39 @@ void cache_settle(struct cache *cache, struct slab *slab) {
     }
 }
 
+static uint32_t few_slots(const struct slab *slab) {
+    return 1 + (uint32_t)slab->slots / CURRENT_FEW_PART;
+}
+
+/* One of SMALL in which nothing lives any more goes to its zone, if more than a few slots of it
+ * have been in use: it may be more than is to be kept (core/keep.h), and with one of each class,
+ * and row, that would be much. Who allocates and frees one block again and again comes here less
+ * and less. */
+static void current_countdown_over(struct cache *cache, struct slab *slab) {
+    uint32_t few = few_slots(slab);
+    uint32_t before = load_relaxed(&slab->countdown_start);
+    if (slab->zone != ZONE_SMALL) {
+        cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
+        return;
+    }
+    uint32_t live = (uint32_t)slab->slots - slab_count_free(slab);
+    if (live > few) {
+        slab->few_times = 0;
+        cache_restart_countdown(cache, slab, live);
+    } else if (live == 0 && before > few && slab->few_times == 0) {
+        cache_retire_current(cache, slab->cls);
+    } else {
+        slab->few_times += slab->few_times < FEW_TIMES_MAX;
+        cache_restart_countdown(cache, slab, few << slab->few_times);
+    }
+}
+
 void cache_countdown_over(struct cache *cache, struct slab *slab) {
-    if (UNLIKELY(slab->state == SLAB_CURRENT || slab->state == SLAB_AWAY)) {
+    if (UNLIKELY(slab->state == SLAB_CURRENT)) {
+        current_countdown_over(cache, slab);
+        return;
+    }
+    if (UNLIKELY(slab->state == SLAB_AWAY)) {
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         return;
     }
@@ -155,7 +196,9 @@ void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
 }
 
 static struct slab *make_current(struct cache *cache, struct slab *slab) {
-    cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
+    uint32_t frees = slab->zone == ZONE_SMALL ? few_slots(slab) : COUNTDOWN_NEVER;
+    slab->few_times = 0;
+    cache_restart_countdown(cache, slab, frees);
     store_release(&slab->state, SLAB_CURRENT); /* a walk may look: the slab has its shape by now */
     install_current(cache, slab->cls, slab);
     return slab;

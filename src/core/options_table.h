@@ -11,9 +11,9 @@
  * it does not name has its default. */
 #define SLM_PRESETS(X)                                                                             \
     X(default, "", "what suits most programs")                                                     \
-    X(speed, "purge_delay=10000,large_cache=1G",                                                   \
+    X(speed, "purge_delay=10000,keep_free=all,large_cache=1G",                                     \
       "fewer system calls and page faults: free memory is kept for longer, and more of it")        \
-    X(memory, "purge_delay=0,large_cache=0,background=lazy",                                       \
+    X(memory, "purge_delay=0,keep_free=0,large_cache=0,background=lazy",                           \
       "the least memory: what is free goes back to the system at once")                            \
     X(hardened,                                                                                    \
       "canary=on,zero_on_free=on,quarantine=1M,check_kinds=on,random=on,guard=on",                 \
@@ -40,6 +40,11 @@
     X(purge_delay, PURGE_DELAY_MS, OPTION_LIVE, OPTION_MILLISECONDS(0, 86400000, "never"),         \
       "how long the memory of empty slabs and of freed blocks above 128 KiB is kept for reuse "    \
       "before it goes back to the system; 0: it goes back at once")                                \
+    X(keep_free, KEEP_FREE_BYTES, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, "all"),          \
+      "how much free memory stays, however young, of slabs up to 4 KiB, of those up to 128 KiB "   \
+      "and of blocks above, if less than four times as much is live: once there has been 16 "      \
+      "times as much, more goes back at once, until the program needs it again within "            \
+      "purge_delay")                                                                               \
     X(large_cache, LARGE_CACHE_MIN_BYTES, OPTION_LIVE,                                             \
       OPTION_BYTES(0, (uint64_t)1 << 46, NULL),                                                    \
       "how much of freed blocks above 128 KiB is kept for reuse, even if less than that is live; " \

@@ -53,10 +53,6 @@
  * much on. (perf/memory evict, 512 MiB live: 1/32 saves 2.6 % of memory for 2.7 % more time, 1/64
  * 3.5 % for 14 %. perf/bench replace with 800,000 blocks: 1/16 saves 1.6 % for 2 %.) */
 #define RELINK_LARGE_BYTES ((size_t)64 << 20)
-#ifndef TIGHT_FRACTION
-#define TIGHT_FRACTION 64
-#endif
-#define TIGHT_FROM_BYTES ((size_t)64 << 20)
 
 /* A slab is sparse, and its free pages may go back, when at most this part of its slots is live.
  * (perf/bench phases: 1/2, 1/4 and 1/8 save as much memory; 1/2 takes 8 % more time.) */
@@ -110,6 +106,13 @@
 /* Empty slabs and cached mappings keep their memory this long before it is given back (default of
  * the option purge_delay). */
 #define PURGE_DELAY_MS (SLM_TORTURE ? 1u : 1000u)
+
+/* So much of it is kept at least, each of TINY, SMALL and LARGE (default of the option keep_free),
+ * or this part of what zones have in use; more goes at once, until it is missed. Until there has
+ * been KEEP_FREE_CREDIT times as much, that is kept (core/keep.h). */
+#define KEEP_FREE_BYTES (SLM_TORTURE ? (uint64_t)64 << 10 : (uint64_t)8 << 20)
+#define KEEP_FREE_LIVE_PART 4
+#define KEEP_FREE_CREDIT 16
 
 /* With the option background=lazy: a heap that never held so much has no background thread. */
 #define BACKGROUND_MIN_BYTES ((size_t)32 << 20)

@@ -104,7 +104,7 @@ static void look(struct cache *self, bool quiet) {
         cache_purge_shelves(self);
     large_purge_expired(before_ms);
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        zone_purge((enum zone_kind)kind, before_ms);
+        zone_purge_expired((enum zone_kind)kind, before_ms);
 }
 
 /* Until something becomes free. What did so just before is seen by the second look at the heap. */

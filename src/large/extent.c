@@ -217,6 +217,7 @@ struct extent *extent_split(struct extent *extent, size_t bytes) {
     struct extent *second = extent_new(border, rest, extent->is_zero,
                                        (enum extent_state)extent->state);
     second->is_empty = extent->is_empty;
+    second->freed_ms = extent->freed_ms;
     return second;
 }
 
@@ -224,10 +225,8 @@ struct extent *extent_split(struct extent *extent, size_t bytes) {
  * page map it stays longer than was asked, which harms nobody. */
 static void keep_rest(struct extent *extent, size_t bytes) {
     struct extent *rest = extent->bytes > bytes ? extent_split(extent, bytes) : NULL;
-    if (rest != NULL) {
-        rest->freed_ms = extent->freed_ms;
+    if (rest != NULL)
         link_free(rest);
-    }
 }
 
 struct extent *extent_take(size_t bytes, size_t alignment) {
@@ -243,7 +242,6 @@ struct extent *extent_take(size_t bytes, size_t alignment) {
         link_free(extent);
         if (rest == NULL)
             return NULL;
-        rest->freed_ms = extent->freed_ms;
         extent = rest;
     }
     keep_rest(extent, bytes);

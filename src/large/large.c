@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "core/account.h"
+#include "core/keep.h"
 #include "core/options.h"
 #include "large/extent.h"
 #include "large/pagemap.h"
@@ -14,6 +15,8 @@ enum { EXPIRE_BATCH = 8, DESCRIPTORS = 4 };
 static struct {
     struct lock lock;
     struct large_stats stats;
+    struct keep keep;
+    size_t longest; /* extent freed since one has last been kept in vain */
 } large;
 
 static uint64_t large_allocations; /* counted outside the lock */
@@ -37,10 +40,22 @@ static void count_live(struct extent *extent, bool born) {
         store_relaxed(&stats->peak_bytes, held);
 }
 
-static size_t cache_limit(void) {
-    size_t part = large.stats.live_bytes / LARGE_CACHE_LIVE_PART;
+/* At least the longest of late may stay: who allocates one block at a time needs it again. And as
+ * much as lives, not a part of it as of slabs: large blocks are costly to get. */
+static size_t cache_limit_now(void) {
+    size_t live = large.stats.live_bytes;
+    size_t part = live / LARGE_CACHE_LIVE_PART;
     size_t least = option_get(OPTION_large_cache);
-    return part > least && least > 0 ? part : least;
+    size_t limit = part > least && least > 0 ? part : least;
+    size_t most = keep_most(&large.keep, live > large.longest ? live : large.longest);
+    return limit < most ? limit : most;
+}
+
+static size_t cache_limit(void) {
+    if (LIKELY(extent_free_bytes() <= cache_limit_now()))
+        return SIZE_MAX; /* nothing is beyond it */
+    keep_note_excess();
+    return cache_limit_now();
 }
 
 /* --- giving mappings back --------------------------------------------------------------------- */
@@ -72,8 +87,15 @@ static struct piece take_out(struct extent *extent, bool may_stay) {
 static unsigned take_expired(struct piece *pieces, uint64_t before_ms, size_t limit_bytes) {
     unsigned count = 0;
     struct extent *extent;
-    while (count < EXPIRE_BATCH && (extent = extent_take_expired(before_ms, limit_bytes)) != NULL)
+    while (count < EXPIRE_BATCH && (extent = extent_take_expired(before_ms, limit_bytes)) != NULL) {
+        if (extent->freed_ms < before_ms) {
+            keep_note_expired(&large.keep, extent->bytes);
+            large.longest = 0;
+        } else {
+            keep_note_gone(&large.keep, extent->bytes);
+        }
         pieces[count++] = take_out(extent, true);
+    }
     while (count < EXPIRE_BATCH && UNLIKELY(extent_empty_bytes() > empty_limit()))
         pieces[count++] = take_out(extent_take_empty(), false);
     return count;
@@ -234,6 +256,7 @@ static struct extent *take_free(size_t bytes, size_t alignment, uint64_t now) {
         return NULL;
     }
     extent->is_empty = false;
+    keep_note_needed(&large.keep, extent->bytes);
     watch_note_growth();
     return extent;
 }
@@ -251,6 +274,7 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     if (extent != NULL) {
         store_relaxed(&large.stats.mappings, large.stats.mappings + 1);
         make_live(extent, bytes);
+        keep_note_needed(&large.keep, bytes);
         watch_note_growth();
     }
     leave_lock();
@@ -286,6 +310,8 @@ static bool remap(struct extent *extent, size_t bytes) {
         ASSERT(!"so many pages need at most the nodes that were returned");
     if (moved == NULL)
         account_give(bytes - old_bytes);
+    else
+        keep_note_needed(&large.keep, bytes - old_bytes);
     extent_show(extent, to, to_bytes);
     count_live(extent, true);
     return moved != NULL;
@@ -352,6 +378,8 @@ enum fault large_free(void *pointer) {
         extent_set_front(extent, 0); /* can't fail: its first page is in the page map */
     count_live(extent, false);
     store_relaxed(&large.stats.frees, large.stats.frees + 1);
+    if (extent->bytes > large.longest)
+        large.longest = extent->bytes;
     extent_put(extent, now);
     unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
     leave_lock();

@@ -44,6 +44,14 @@ bool os_unmap(void *address, size_t bytes);
  * on. False: nothing may be assumed of their contents (locked pages, an emulator). */
 bool os_purge(void *address, size_t bytes);
 
+/* The same for several, which is cheaper; the answers in is_zero. */
+struct os_run {
+    uintptr_t address;
+    size_t bytes;
+    bool is_zero;
+};
+void os_purge_runs(struct os_run *runs, unsigned count);
+
 /* The same for pages whose contents nobody will ask for: one system call instead of two. */
 bool os_discard(void *address, size_t bytes);
 

@@ -202,9 +202,9 @@ static bool drop(void *address, size_t bytes) {
 }
 
 /* Emulators have answered "done" and done nothing, and so may a filter that comes later (field case
- * D9): after each purge it is tried out on a page of our own. A filter never goes away again, so an
- * honest answer now was one before. Threads may disturb one another here; the lie that one then
- * sees was none, and costs a memset. */
+ * D9): after each purge, or a few, it is tried out on a page of our own. A filter never goes away
+ * again, so an honest answer now was one before. Threads may disturb one another here; the lie that
+ * one then sees was none, and costs a memset. */
 static bool drop_is_honest(void) {
     static unsigned char tried[PROBE_BYTES] __attribute__((aligned(PROBE_BYTES)));
     if (os_page_bytes > PROBE_BYTES)
@@ -233,11 +233,24 @@ bool os_discard(void *address, size_t bytes) {
     return true;
 }
 
+void os_purge_runs(struct os_run *runs, unsigned count) {
+    bool any = false;
+    for (unsigned i = 0; i < count; i++) {
+        void *address = (void *)runs[i].address;
+        runs[i].is_zero = !fails_by_schedule(OS_PURGE) && drop(address, runs[i].bytes);
+        any = any || runs[i].is_zero;
+        if (runs[i].is_zero)
+            note_free(LOG_PURGE, LOG_PURGE_PAGES, address, runs[i].bytes);
+    }
+    if (any && UNLIKELY(!drop_is_honest()))
+        for (unsigned i = 0; i < count; i++)
+            runs[i].is_zero = false;
+}
+
 bool os_purge(void *address, size_t bytes) {
-    if (fails_by_schedule(OS_PURGE) || !drop(address, bytes))
-        return false;
-    note_free(LOG_PURGE, LOG_PURGE_PAGES, address, bytes);
-    return drop_is_honest();
+    struct os_run run = {(uintptr_t)address, bytes, false};
+    os_purge_runs(&run, 1);
+    return run.is_zero;
 }
 
 void *os_remap(void *address, size_t old_bytes, size_t new_bytes, bool may_move) {

@@ -211,6 +211,8 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         store_relaxed(&zone->used, zone->used + 1);
         if (zone->used > zone->used_peak)
             store_relaxed(&zone->used_peak, zone->used);
+        if (slab->is_zero)
+            keep_note_needed(&zone->keep, (size_t)1 << slab_shift_of(kind));
         if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
             zone->held_peak = zone->used + zone->dirty + zone->purging;
             fetch_add_relaxed(&zone->growth, 1);
@@ -270,14 +272,17 @@ static struct slab *release_some(struct slab *list, uint64_t now) {
         slab->next = NULL;
         put_back(zone, slab, now);
     }
+    bool excess = zone->dirty > zone->used / KEEP_FREE_LIVE_PART && zone_has_excess(kind);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
     if (purge)
         zone->next_purge_ms = now + option_get(OPTION_purge_delay) / 2;
     lock_release(&zone->lock, RANK_ZONE);
     if (purge) {
-        zone_purge(kind, option_purge_before(now));
+        zone_purge_expired(kind, option_purge_before(now));
         watch_note_free(); /* the background thread has called zone_look_soon, if it sleeps */
     }
+    if (UNLIKELY(excess))
+        zone_purge_excess(kind);
     return list;
 }
 
@@ -294,101 +299,6 @@ void zone_release(struct slab *slab) {
     zone_release_all(slab);
 }
 
-static bool is_old_dirty(const struct range *range, size_t number, uint64_t before_ms) {
-    return number < range->fresh && hbitmap_has(&range->dirty, number) &&
-           range_slab(range, number)->freed_ms < before_ms;
-}
-
-/* A part of a huge page goes back only when all that is free is to: the system has to split it, and
- * keeps the part until it is short of memory. Sets where the run that `number` is in may begin, and
- * its most slabs; or, if none of it may go, returns false and where to look on. */
-static bool is_run(const struct range *range, size_t shift, uint64_t before_ms, size_t *number,
-                   size_t *most) {
-    size_t count = HUGE_PAGE_BYTES >> shift;
-    if (*number < range->huge_from || before_ms == PURGE_EVERYTHING) {
-        bool old = is_old_dirty(range, *number, before_ms);
-        *number += !old;
-        return old;
-    }
-    *most = count;
-    *number = round_down(*number, count);
-    for (size_t n = *number; n < *number + count; n++)
-        if (!is_old_dirty(range, n, before_ms)) {
-            *number += count;
-            return false;
-        }
-    return true;
-}
-
-/* With the lock held: takes a run of at most `most` neighbouring dirty slabs, or one huge page of
- * them, out of the sets. Its length, or 0. */
-static size_t take_dirty_run(struct zone *zone, struct range *range, size_t shift,
-                             uint64_t before_ms, size_t most, size_t from, size_t *start) {
-    size_t number = hbitmap_next(&range->dirty, from);
-    while (number != SIZE_MAX && !is_run(range, shift, before_ms, &number, &most))
-        number = hbitmap_next(&range->dirty, number);
-    if (number == SIZE_MAX)
-        return 0;
-    *start = number;
-    while (number - *start < most && is_old_dirty(range, number, before_ms)) {
-        hbitmap_remove(&range->dirty, number);
-        hbitmap_remove(&range->empty, number);
-        number++;
-    }
-    store_relaxed(&zone->dirty, zone->dirty - (number - *start));
-    zone->purging += number - *start;
-    return number - *start;
-}
-
-/* At most `most` slabs. Returns how many. */
-static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
-                          uint64_t before_ms, size_t most) {
-    size_t purged = 0;
-    size_t start = 0;
-    lock_acquire(&zone->lock, RANK_ZONE);
-    while (purged < most) {
-        size_t length = take_dirty_run(zone, range, shift, before_ms, most - purged, start,
-                                       &start);
-        if (length == 0)
-            break;
-        lock_release(&zone->lock, RANK_ZONE);
-        bool done = os_purge((void *)(range->base + (start << shift)), length << shift);
-        lock_acquire(&zone->lock, RANK_ZONE);
-        zone->purges++;
-        zone->purging -= length;
-        for (size_t number = start; number < start + length; number++) {
-            struct slab *slab = range_slab(range, number);
-            slab->is_zero = done;
-            hbitmap_insert(&range->empty, number);
-            if (!done)
-                hbitmap_insert(&range->dirty, number);
-        }
-        if (done) {
-            purged += length;
-            account_give(length << shift);
-        } else {
-            store_relaxed(&zone->dirty, zone->dirty + length);
-        }
-        start += length;
-    }
-    lock_release(&zone->lock, RANK_ZONE);
-    return purged;
-}
-
-static size_t purge_zone(enum zone_kind kind, uint64_t before_ms, size_t most) {
-    struct zone *zone = &zones[kind];
-    size_t shift = slab_shift_of(kind);
-    size_t purged = 0;
-    unsigned count = load_acquire(&zone->range_count);
-    for (unsigned i = 0; i < count && purged < most; i++)
-        purged += purge_range(zone, &zone->ranges[i], shift, before_ms, most - purged);
-    return purged << shift;
-}
-
-size_t zone_purge(enum zone_kind kind, uint64_t before_ms) {
-    return purge_zone(kind, before_ms, SIZE_MAX);
-}
-
 void zone_look_soon(void) {
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
         lock_acquire(&zones[kind].lock, RANK_ZONE);
@@ -402,36 +312,6 @@ size_t zone_take_growth(enum zone_kind kind) {
     if (load_relaxed(&zone->growth) == 0)
         return 0;
     return exchange_acquire(&zone->growth, 0) << slab_shift_of(kind);
-}
-
-size_t zone_purge_some(enum zone_kind kind, size_t bytes) {
-    size_t shift = slab_shift_of(kind);
-    size_t keep = (KEEP_DIRTY_BYTES >> shift) + load_relaxed(&zones[kind].used) / KEEP_DIRTY_PART;
-    size_t dirty = load_relaxed(&zones[kind].dirty);
-    size_t most = (bytes + ((size_t)1 << shift) - 1) >> shift;
-    if (dirty <= keep)
-        return 0;
-    return purge_zone(kind, PURGE_ANY_AGE, most < dirty - keep ? most : dirty - keep);
-}
-
-static void recover_range(struct zone *zone, struct range *range) {
-    for (uint32_t number = 0; number < range->fresh; number++) {
-        struct slab *slab = range_slab(range, number);
-        if (slab->state != SLAB_EMPTY || hbitmap_has(&range->empty, number) ||
-            slab_is_guard(slab))
-            continue;
-        slab->is_zero = 0;
-        hbitmap_insert(&range->empty, number);
-        hbitmap_insert(&range->dirty, number);
-        store_relaxed(&zone->dirty, zone->dirty + 1);
-        zone->purging--;
-    }
-}
-
-void zone_recover_purged(void) {
-    for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        for (unsigned i = 0; zones[kind].purging > 0 && i < zones[kind].range_count; i++)
-            recover_range(&zones[kind], &zones[kind].ranges[i]);
 }
 
 size_t zone_decommit(enum zone_kind kind) {

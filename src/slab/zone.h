@@ -21,6 +21,7 @@
 #define SLM_SLAB_ZONE_H
 
 #include "base/hbitmap.h"
+#include "core/keep.h"
 #include "os/lock.h"
 #include "slab/slab.h"
 
@@ -52,6 +53,8 @@ struct zone {
     size_t held_peak;     /* most slabs ever that were used, dirty or in a purge's hands */
     size_t guards;        /* slabs left out */
     size_t growth;        /* how much it has grown since zone_take_growth */
+    struct keep keep;
+    uint32_t has_purger;  /* a thread is giving back excess */
     uint64_t next_purge_ms;
     uint64_t purges; /* system calls that gave memory back */
     struct range ranges[RANGES_MAX];
@@ -137,6 +140,16 @@ void zone_release_all(struct slab *list);
 #define PURGE_EVERYTHING UINT64_MAX
 #define PURGE_ANY_AGE (UINT64_MAX - 1)
 size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
+
+/* The same for what has been kept in vain: less is kept from then on (core/keep.h). */
+size_t zone_purge_expired(enum zone_kind kind, uint64_t before_ms);
+
+/* With the lock held: there are more empty slabs that hold memory than are to be kept, by a part
+ * that is worth system calls. */
+bool zone_has_excess(enum zone_kind kind);
+
+/* Gives those back, but for the lowest ones. */
+void zone_purge_excess(enum zone_kind kind);
 
 /* The next release looks for slabs that were empty for long, whenever the last one did: the option
  * purge_delay has changed, or the background thread is to be woken. */

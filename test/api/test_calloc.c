@@ -161,6 +161,7 @@ static size_t dirty_slabs(void) {
 
 /* By itself: slabs that have been empty for a second, noticed by a later free. */
 Test(calloc_zero, after_purges_by_time, .timeout = 60) {
+    cr_assert(slm_option_set("keep_free", "all"));
     dirty_and_free_all_kinds();
     size_t dirty = dirty_slabs();
     for (int round = 0; round < 2; round++) {

@@ -56,6 +56,16 @@ static size_t naive_next(const struct pair *pair, size_t from) {
     return from < pair->size ? from : SIZE_MAX;
 }
 
+static void expect_skips(const struct pair *pair, size_t count) {
+    size_t below;
+    size_t expected = naive_next(pair, 0);
+    size_t skipped = 0;
+    for (; skipped < count && expected != SIZE_MAX; skipped++)
+        expected = naive_next(pair, expected + 1);
+    EXPECT_AT(hbitmap_skip(&pair->map, count, &below) == expected, pair->size);
+    EXPECT_AT(below == skipped, pair->size);
+}
+
 /* Members that lie at the borders of words of every level. */
 static size_t border_member(uint64_t *seed, size_t size) {
     size_t unit = (size_t)1 << (6 * random_below(seed, 5));
@@ -78,6 +88,7 @@ static void random_operations(size_t size, int steps) {
         if (i % 64 != 0)
             continue;
         EXPECT_AT(hbitmap_lowest(&pair.map) == naive_next(&pair, 0), size);
+        expect_skips(&pair, random_below(&seed, 200));
         EXPECT_AT(hbitmap_next(&pair.map, probe) == naive_next(&pair, probe), size);
     }
     for (size_t member = hbitmap_lowest(&pair.map), expected = naive_next(&pair, 0);;

@@ -232,6 +232,36 @@ Test(common, what_is_sparse_for_two_looks_goes_and_so_does_an_idle_current_slab,
     expect_whole();
 }
 
+static void free_blocks(size_t from, size_t to) {
+    for (size_t i = from; i < to; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
+/* With none of each class kept, an idle program holds little; but who allocates and frees a block
+ * again and again keeps its slab. */
+Test(common, a_current_slab_that_was_in_use_goes_when_it_is_empty, .init = set_up) {
+    size_t slots = class_slots(cls, 0);
+    const struct cache *cache = &row(common_row())->cache;
+    for (size_t count = slots; count > slots / 2; count -= 7) {
+        for (size_t i = 0; i < count; i++)
+            blocks[i] = heap_malloc(BYTES);
+        free_blocks(0, count / 3);
+        for (size_t i = 0; i < count / 3; i++)
+            blocks[i] = heap_malloc(BYTES);
+        free_blocks(0, count - 1);
+        EXPECT_AT(cache_current(cache, cls) != &cache_no_slab || SLM_TORTURE, count);
+        free_blocks(count - 1, count);
+        EXPECT_AT(cache_current(cache, cls) == &cache_no_slab, count);
+        expect_whole();
+    }
+    for (size_t i = 0; i < 3 * slots; i++) {
+        blocks[0] = heap_malloc(BYTES);
+        free_blocks(0, 1);
+        EXPECT_AT(cache_current(cache, cls) != &cache_no_slab || SLM_TORTURE, i);
+    }
+    expect_whole();
+}
+
 Test(common, in_a_slab_that_is_away_all_may_free_and_nobody_allocates, .init = set_up) {
     fill(row(0));
     struct cache *cache = common_enter(row(0));

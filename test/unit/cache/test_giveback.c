@@ -165,16 +165,29 @@ Test(giveback, nothing_goes_for_its_age_if_purge_delay_is_never, .init = set_up)
 
 Test(giveback, an_empty_slab_that_nobody_came_back_for_is_given_up, .init = set_up) {
     unsigned cls = class_of(BYTES);
+    struct bin *bin = &cache_self->bins[cls];
+    size_t count = 0;
+    while (count < 2 || cache_current(cache_self, cls)->summary != 0 ||
+           cache_current(cache_self, cls) == zone_find((uintptr_t)blocks[0]))
+        blocks[count++] = heap_malloc(BYTES);
+    for (size_t i = 0; i < count; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    EXPECT(SLM_TORTURE || bin->lists[LIST_SPARSE] != NULL); /* kept, but in torture */
+    choose("purge_delay=0");
+    call_slow_ways();
+    EXPECT(bin->lists[LIST_SPARSE] == NULL);
+    expect_whole();
+}
+
+/* Where malloc has room anyway, an empty slab is not kept. */
+Test(giveback, an_empty_slab_is_given_up_where_the_current_one_has_room, .init = set_up) {
+    unsigned cls = class_of(BYTES);
     size_t count = 2 * class_slots(cls, 0) + 1;
     for (size_t i = 0; i < count; i++)
         blocks[i] = heap_malloc(BYTES);
     for (size_t i = 0; i < count; i++)
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-    struct bin *bin = &cache_self->bins[cls];
-    EXPECT(SLM_TORTURE || bin->lists[LIST_SPARSE] != NULL); /* kept, but in torture */
-    choose("purge_delay=0");
-    call_slow_ways();
-    EXPECT(bin->lists[LIST_SPARSE] == NULL);
+    EXPECT(cache_self->bins[cls].lists[LIST_SPARSE] == NULL);
     expect_whole();
 }
 

@@ -242,6 +242,7 @@ Test(large, growing_again_and_again_seldom_asks_the_system, .init = quiet_os) {
 }
 
 Test(large, a_shrunk_block_gives_its_tail_back, .init = quiet_os) {
+    store_relaxed(&option_values[OPTION_keep_free], OPTION_UNLIMITED);
     char *block = take(16 * MIB, 16);
     memset(block, 6, 16 * MIB);
     EXPECT(large_resize(block, MIB) == block);

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "../expect.h"
+#include "core/options.h"
 #include "slab/zone.h"
 
-/* Nothing is purged but by zone_purge. */
+/* Nothing is purged but by zone_purge and its kin. */
 static inline void no_automatic_purge(void) {
     zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
+    store_relaxed(&option_values[OPTION_keep_free], OPTION_UNLIMITED);
 }
 
 static inline void set_up(void) {
