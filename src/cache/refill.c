@@ -108,10 +108,6 @@ void cache_release_kept(struct cache *cache, struct slab *slab) {
         cache_list_as(cache, slab, SLAB_SPARSE);
 }
 
-static bool has_room(const struct slab *current) {
-    return slab_count_free(current) >= cache_relink_mark(current);
-}
-
 void cache_settle(struct cache *cache, struct slab *slab) {
     struct bin *bin = cache_bin(cache, slab->cls);
     unsigned free_slots = slab_count_free(slab);
@@ -120,8 +116,7 @@ void cache_settle(struct cache *cache, struct slab *slab) {
         /* The last TINY slab worth allocating from stays: the next malloc needs it. A SMALL slab is
          * no dearer to get than a few of its slots are to use, and every class can use it. */
         bool keep = bin->lists[LIST_PARTIAL] == NULL && bin->lists[LIST_SPARSE] == NULL &&
-                    slab->zone == ZONE_TINY && !cache_is_common(cache) && !SLM_TORTURE &&
-                    !has_room(cache_current(cache, slab->cls));
+                    slab->zone == ZONE_TINY && !cache_is_common(cache) && !SLM_TORTURE;
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         if (!keep && release(cache, slab)) {
             cache_look_sometimes(cache);
@@ -218,6 +213,7 @@ static void retire_full(struct cache *cache, unsigned cls) {
     struct slab *slab = take_current(cache, cls);
     if (slab == NULL)
         return;
+    slab->relink_fraction = load_relaxed(&zones[slab->zone].relink_fraction);
     cache_restart_countdown(cache, slab, cache_relink_mark(slab));
     cache_list_as(cache, slab, SLAB_FULL);
 }

@@ -85,7 +85,7 @@ struct slab {
         };
     };
     uint8_t relink_fraction; /* of cache_relink_mark; 0: of a zone that is not large */
-    uint8_t few_times; /* current, of SMALL: countdowns that ended with few live, in turn */
+    uint8_t few_times; /* current: countdowns (SMALL) or looks (TINY) with few or none live */
     uint8_t is_hollow; /* some of its pages were given back since it was formatted */
 };
 
@@ -229,7 +229,7 @@ enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot
 /* Where slot 0 of the slab with that number begins: its colour, which others than the owner find
  * out without a look at the header. */
 HOT_INLINE size_t slab_start_bytes(const struct size_class *c, uint32_t number) {
-    return (size_t)(number % c->colours) * c->colour_step;
+    return number < COLOURED_SLABS ? (size_t)(number % c->colours) * c->colour_step : 0;
 }
 
 /* Makes a claimed slab one of class `cls` with every slot free. `memory` is the slab's first byte;

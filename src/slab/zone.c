@@ -194,8 +194,7 @@ static COLD void log_slab(const struct slab *slab, unsigned how) {
 static uint8_t relink_fraction(size_t used_bytes) {
     if (used_bytes < RELINK_LARGE_BYTES)
         return 0;
-    unsigned doublings = bit_highest(used_bytes / RELINK_LARGE_BYTES) / 2;
-    return (uint8_t)(RELINK_FRACTION << (doublings < 2 ? doublings : 2));
+    return used_bytes < 4 * RELINK_LARGE_BYTES ? RELINK_FRACTION : 4 * RELINK_FRACTION;
 }
 
 struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
@@ -209,6 +208,8 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         store_relaxed(&slab->state, SLAB_CLAIMED);
         exchange_seq_cst(&slab->owner, owner);
         store_relaxed(&zone->used, zone->used + 1);
+        store_relaxed(&zone->relink_fraction,
+                      relink_fraction(zone->used << slab_shift_of(kind)));
         if (zone->used > zone->used_peak)
             store_relaxed(&zone->used_peak, zone->used);
         if (slab->is_zero)
@@ -222,7 +223,7 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
     lock_release(&zone->lock, RANK_ZONE);
     if (slab != NULL) {
         slab_format(slab, zone_slab_memory(slab), cls, slab->is_zero);
-        slab->relink_fraction = relink_fraction(load_relaxed(&zone->used) << slab_shift_of(kind));
+        slab->relink_fraction = load_relaxed(&zone->relink_fraction);
     }
     if (log_is_on() && slab != NULL)
         log_slab(slab, LOG_SLAB_TAKEN);

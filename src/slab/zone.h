@@ -53,6 +53,7 @@ struct zone {
     size_t held_peak;     /* most slabs ever that were used, dirty or in a purge's hands */
     size_t guards;        /* slabs left out */
     size_t growth;        /* how much it has grown since zone_take_growth */
+    uint8_t relink_fraction; /* by what it uses: of slabs from now on, when they are full */
     struct keep keep;
     uint32_t has_purger;  /* a thread is giving back excess */
     uint64_t next_purge_ms;

@@ -43,6 +43,7 @@ Test(inspect, malloc_is_ours) {
 
 Test(inspect, mallinfo2_counts_every_byte) {
     enum { IN_SLABS = BLOCKS * (TINY_SLOT + SMALL_SLOT) };
+    cr_assert(slm_option_set("keep_free", "all"));
     struct mallinfo2 before = mallinfo2();
     allocate_all();
     struct mallinfo2 during = mallinfo2();

@@ -22,6 +22,7 @@ static void set_up(void) {
     heap_set_up();
     zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
     cache_self->next_look_ms = UINT64_MAX; /* nothing goes for its age, however slow the machine */
+    store_relaxed(&option_values[OPTION_keep_free], OPTION_UNLIMITED);
 }
 
 static void choose(const char *options) {
@@ -165,29 +166,40 @@ Test(giveback, nothing_goes_for_its_age_if_purge_delay_is_never, .init = set_up)
 
 Test(giveback, an_empty_slab_that_nobody_came_back_for_is_given_up, .init = set_up) {
     unsigned cls = class_of(BYTES);
-    struct bin *bin = &cache_self->bins[cls];
-    size_t count = 0;
-    while (count < 2 || cache_current(cache_self, cls)->summary != 0 ||
-           cache_current(cache_self, cls) == zone_find((uintptr_t)blocks[0]))
-        blocks[count++] = heap_malloc(BYTES);
-    for (size_t i = 0; i < count; i++)
-        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-    EXPECT(SLM_TORTURE || bin->lists[LIST_SPARSE] != NULL); /* kept, but in torture */
-    choose("purge_delay=0");
-    call_slow_ways();
-    EXPECT(bin->lists[LIST_SPARSE] == NULL);
-    expect_whole();
-}
-
-/* Where malloc has room anyway, an empty slab is not kept. */
-Test(giveback, an_empty_slab_is_given_up_where_the_current_one_has_room, .init = set_up) {
-    unsigned cls = class_of(BYTES);
     size_t count = 2 * class_slots(cls, 0) + 1;
     for (size_t i = 0; i < count; i++)
         blocks[i] = heap_malloc(BYTES);
     for (size_t i = 0; i < count; i++)
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-    EXPECT(cache_self->bins[cls].lists[LIST_SPARSE] == NULL);
+    struct bin *bin = &cache_self->bins[cls];
+    EXPECT(SLM_TORTURE || bin->lists[LIST_SPARSE] != NULL); /* kept, but in torture */
+    EXPECT(cache_current(cache_self, cls) != &cache_no_slab);
+    choose("purge_delay=0");
+    call_slow_ways();
+    EXPECT(bin->lists[LIST_SPARSE] == NULL);
+    EXPECT(cache_current(cache_self, cls) == &cache_no_slab);
+    expect_whole();
+}
+
+/* One block now and then, of which none lives at any look. */
+Test(giveback, a_current_slab_that_is_used_between_looks_stays, .init = set_up) {
+    unsigned cls = class_of(BYTES);
+    EXPECT_EQ(heap_free(heap_malloc(BYTES)), FAULT_NONE);
+    const struct slab *slab = cache_current(cache_self, cls);
+    choose("purge_delay=0");
+    for (int i = 0; i < 20; i++) {
+        uint8_t looks = cache_self->looks;
+        while (cache_self->looks == looks) {
+            cache_look(cache_self);
+            cache_self->next_look_ms = 0;
+        }
+        EXPECT_AT(cache_current(cache_self, cls) == slab, i);
+        EXPECT_EQ(heap_free(heap_malloc(BYTES)), FAULT_NONE);
+    }
+    cache_look(cache_self);
+    cache_self->next_look_ms = 0;
+    cache_look(cache_self);
+    EXPECT(cache_current(cache_self, cls) == &cache_no_slab);
     expect_whole();
 }
 

@@ -19,6 +19,7 @@ static void set_up(void) {
     quiet_os();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         zones[kind].next_purge_ms = UINT64_MAX;
+    store_relaxed(&option_values[OPTION_keep_free], OPTION_UNLIMITED);
 }
 
 static size_t sum_of_parts(const struct slm_breakdown *b) {

@@ -52,9 +52,10 @@ Test(reuse, slabs_of_a_large_zone_are_used_again_for_fewer_free_slots, .init = s
         slab = zone_acquire(TINY_CLASS, ME);
         EXPECT_AT(slab->relink_fraction == (i < large       ? 0
                                             : i < 4 * large ? RELINK_FRACTION
-                                                            : 2 * RELINK_FRACTION),
+                                                            : 4 * RELINK_FRACTION),
                   i);
     }
+    EXPECT_EQ(zones[ZONE_TINY].relink_fraction, 4 * RELINK_FRACTION);
     release(slab);
-    EXPECT_EQ(zone_acquire(TINY_CLASS, ME)->relink_fraction, 2 * RELINK_FRACTION);
+    EXPECT_EQ(zone_acquire(TINY_CLASS, ME)->relink_fraction, 4 * RELINK_FRACTION);
 }
