@@ -6,8 +6,8 @@
 #include "slab/zone.h"
 
 /* Excess goes when it is more than this part of what may be kept, and a few times in turn, as long
- * as other threads make more of it. */
-enum { EXCESS_PART = 4, EXCESS_ROUNDS = 8 };
+ * as other threads make more of it; but not more than so many bytes in one call of free. */
+enum { EXCESS_PART = 4, EXCESS_ROUNDS = 8, EXCESS_BYTES_MAX = 32 << 20 };
 
 /* What one trial whether purges are honest is enough for (os_purge_runs). */
 enum { RUNS_AT_ONCE = 16 };
@@ -163,12 +163,14 @@ bool zone_has_excess(enum zone_kind kind) {
     return zone->dirty > kept && zone->dirty - kept > kept / EXCESS_PART;
 }
 
-/* With the lock held: what is more than may be kept. */
-static struct wanted note_excess(struct zone *zone, size_t shift) {
+/* With the lock held: what is more than may be kept, `most` slabs of it. */
+static struct wanted note_excess(struct zone *zone, size_t shift, size_t most) {
     if (zone->dirty > kept_slabs(zone, shift))
         keep_note_excess();
     size_t kept = kept_slabs(zone, shift);
     struct wanted wanted = {PURGE_ANY_AGE, zone->dirty > kept ? zone->dirty - kept : 0, kept};
+    if (wanted.most > most)
+        wanted.most = most;
     if (wanted.most > 0)
         keep_note_gone(&zone->keep, wanted.most << shift);
     return wanted;
@@ -177,14 +179,18 @@ static struct wanted note_excess(struct zone *zone, size_t shift) {
 /* One thread at a time: two would both give back the same excess. */
 void zone_purge_excess(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
-    size_t purged = 1;
+    size_t shift = slab_shift_of(kind);
+    size_t most = EXCESS_BYTES_MAX >> shift;
     if (exchange_acquire(&zone->has_purger, 1) != 0)
         return;
-    for (unsigned round = 0; round < EXCESS_ROUNDS && purged > 0; round++) {
+    for (unsigned round = 0; round < EXCESS_ROUNDS && most > 0; round++) {
         lock_acquire(&zone->lock, RANK_ZONE);
-        struct wanted wanted = note_excess(zone, slab_shift_of(kind));
+        struct wanted wanted = note_excess(zone, shift, most);
         lock_release(&zone->lock, RANK_ZONE);
-        purged = purge_zone(kind, wanted);
+        size_t purged = purge_zone(kind, wanted) >> shift;
+        if (purged == 0)
+            break;
+        most -= purged < most ? purged : most;
     }
     store_release(&zone->has_purger, 0);
 }

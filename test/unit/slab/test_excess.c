@@ -106,6 +106,21 @@ Test(excess, a_program_that_needs_it_again_pays_once, .init = set_up) {
     EXPECT(is_as_kept(zone, KEPT));
 }
 
+/* So that no single free takes long. */
+Test(excess, it_goes_32_mib_at_a_time, .init = set_up) {
+    struct zone *zone = &zones[ZONE_SMALL];
+    keep(ZONE_SMALL);
+    zone->has_purger = 1; /* another thread is at it */
+    take_all(ZONE_SMALL, SLABS);
+    release_from(0, SLABS);
+    EXPECT_EQ(zone->dirty, SLABS);
+    zone->has_purger = 0;
+    zone_purge_excess(ZONE_SMALL);
+    EXPECT(zone->dirty >= SLABS - 32 && (SLM_TORTURE || zone->dirty == SLABS - 32));
+    zone_purge_excess(ZONE_SMALL);
+    EXPECT(SLM_TORTURE || zone->dirty == KEPT);
+}
+
 Test(excess, with_the_option_all_none_goes, .init = set_up) {
     take_all(ZONE_SMALL, SLABS);
     release_from(0, SLABS);
