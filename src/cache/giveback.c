@@ -146,24 +146,10 @@ void cache_make_up(struct cache *cache, unsigned cls) {
         common_purge_sparse(cls, bytes - purged);
 }
 
-/* A current slab in which nothing lives, nor has been freed since it was like that at the last
- * look: the program has no use for the class just now. */
-static void retire_if_idle(struct cache *cache, unsigned cls) {
-    struct slab *slab = cache_current(cache, cls);
-    bool is_empty = slab != &cache_no_slab && slab_count_free(slab) == slab->slots;
-    if (is_empty && slab->few_times > 0 && slab_frees_since_set(slab) == 0) {
-        cache_retire_current(cache, cls);
-    } else if (is_empty || (slab != &cache_no_slab && slab->few_times > 0)) {
-        cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
-        slab->few_times = is_empty;
-    }
-}
-
 /* An empty one was kept for the next malloc, which has not come. False: LOOK_BYTES_MAX is
  * reached. */
 static bool look_at_class(struct cache *cache, unsigned cls, size_t *bytes) {
     struct slab *next;
-    retire_if_idle(cache, cls);
     for (struct slab *slab = cache_bin(cache, cls)->lists[LIST_SPARSE]; slab != NULL; slab = next) {
         next = slab->next;
         if ((uint8_t)(cache->looks - slab->sparse_at) < 2)

@@ -85,7 +85,7 @@ struct slab {
         };
     };
     uint8_t relink_fraction; /* of cache_relink_mark; 0: of a zone that is not large */
-    uint8_t few_times; /* current: countdowns (SMALL) or looks (TINY) with few or none live */
+    uint8_t few_times; /* current, of SMALL: countdowns that ended with few live, in turn */
     uint8_t is_hollow; /* some of its pages were given back since it was formatted */
 };
 

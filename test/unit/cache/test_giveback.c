@@ -173,33 +173,9 @@ Test(giveback, an_empty_slab_that_nobody_came_back_for_is_given_up, .init = set_
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
     struct bin *bin = &cache_self->bins[cls];
     EXPECT(SLM_TORTURE || bin->lists[LIST_SPARSE] != NULL); /* kept, but in torture */
-    EXPECT(cache_current(cache_self, cls) != &cache_no_slab);
     choose("purge_delay=0");
     call_slow_ways();
     EXPECT(bin->lists[LIST_SPARSE] == NULL);
-    EXPECT(cache_current(cache_self, cls) == &cache_no_slab);
-    expect_whole();
-}
-
-/* One block now and then, of which none lives at any look. */
-Test(giveback, a_current_slab_that_is_used_between_looks_stays, .init = set_up) {
-    unsigned cls = class_of(BYTES);
-    EXPECT_EQ(heap_free(heap_malloc(BYTES)), FAULT_NONE);
-    const struct slab *slab = cache_current(cache_self, cls);
-    choose("purge_delay=0");
-    for (int i = 0; i < 20; i++) {
-        uint8_t looks = cache_self->looks;
-        while (cache_self->looks == looks) {
-            cache_look(cache_self);
-            cache_self->next_look_ms = 0;
-        }
-        EXPECT_AT(cache_current(cache_self, cls) == slab, i);
-        EXPECT_EQ(heap_free(heap_malloc(BYTES)), FAULT_NONE);
-    }
-    cache_look(cache_self);
-    cache_self->next_look_ms = 0;
-    cache_look(cache_self);
-    EXPECT(cache_current(cache_self, cls) == &cache_no_slab);
     expect_whole();
 }
 
