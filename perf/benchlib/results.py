@@ -52,6 +52,13 @@ def write(result, path):
     beside.replace(path)
 
 
+def write_compactly(result, path):
+    """The same for results of many numbers: all of an allocator's on one line."""
+    write(result, path)
+    text = json.dumps(json.loads(path.read_text()), separators=(",", ":"))
+    path.write_text(text.replace('},"', '},\n"').replace(':{"', ':{\n"') + "\n")
+
+
 def read(path):
     result = json.loads(path.read_text())
     if result.get("format") != FORMAT or result.get("kind") != "bench":

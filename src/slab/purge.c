@@ -165,8 +165,6 @@ bool zone_has_excess(enum zone_kind kind) {
 
 /* With the lock held: what is more than may be kept, `most` slabs of it. */
 static struct wanted note_excess(struct zone *zone, size_t shift, size_t most) {
-    if (zone->dirty > kept_slabs(zone, shift))
-        keep_note_excess();
     size_t kept = kept_slabs(zone, shift);
     struct wanted wanted = {PURGE_ANY_AGE, zone->dirty > kept ? zone->dirty - kept : 0, kept};
     if (wanted.most > most)
@@ -181,6 +179,7 @@ void zone_purge_excess(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
     size_t shift = slab_shift_of(kind);
     size_t most = EXCESS_BYTES_MAX >> shift;
+    keep_note_excess();
     if (exchange_acquire(&zone->has_purger, 1) != 0)
         return;
     for (unsigned round = 0; round < EXCESS_ROUNDS && most > 0; round++) {

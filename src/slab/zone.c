@@ -273,7 +273,7 @@ static struct slab *release_some(struct slab *list, uint64_t now) {
         slab->next = NULL;
         put_back(zone, slab, now);
     }
-    bool excess = zone->dirty > zone->used / KEEP_FREE_LIVE_PART && zone_has_excess(kind);
+    bool excess = zone_has_excess(kind);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
     if (purge)
         zone->next_purge_ms = now + option_get(OPTION_purge_delay) / 2;

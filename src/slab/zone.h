@@ -149,7 +149,7 @@ size_t zone_purge_expired(enum zone_kind kind, uint64_t before_ms);
  * that is worth system calls. */
 bool zone_has_excess(enum zone_kind kind);
 
-/* Gives those back, but for the lowest ones. */
+/* After that: gives those back, but for the lowest ones. */
 void zone_purge_excess(enum zone_kind kind);
 
 /* The next release looks for slabs that were empty for long, whenever the last one did: the option

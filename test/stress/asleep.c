@@ -17,24 +17,12 @@ static unsigned doublings;
 
 static void *fill(uint64_t seed) {
     uint64_t state = random_seed(seed);
-    void **chain = NULL;
+    void *chain = NULL;
     for (size_t bytes, sum = 0; sum < bytes_each; sum += bytes) {
         bytes = log_uniform(&state, 16, doublings);
-        void **block = malloc(bytes);
-        CHECK(block != NULL, "malloc(%zu)", bytes);
-        memset(block, 1, bytes);
-        *block = chain;
-        chain = block;
+        chain_block(&chain, bytes);
     }
     return chain;
-}
-
-static void empty(void **chain) {
-    while (chain != NULL) {
-        void **next = *chain;
-        free(chain);
-        chain = next;
-    }
 }
 
 static void *work(void *argument) {
@@ -42,7 +30,7 @@ static void *work(void *argument) {
         void *chain = fill((uintptr_t)argument);
         pthread_barrier_wait(&barrier); /* all is live */
         pthread_barrier_wait(&barrier); /* measured */
-        empty(chain);
+        free_chain(chain);
         pthread_barrier_wait(&barrier); /* all is free */
         pthread_barrier_wait(&barrier); /* measured */
     }

@@ -45,6 +45,23 @@ static inline size_t log_uniform(uint64_t *state, size_t least, unsigned doublin
     return bytes + random_below(state, bytes);
 }
 
+/* One more block, written to, before those that `*chain` leads to. */
+static inline void chain_block(void **chain, size_t bytes) {
+    void **block = malloc(bytes);
+    CHECK(block != NULL, "malloc(%zu)", bytes);
+    memset(block, 1, bytes);
+    *block = *chain;
+    *chain = block;
+}
+
+static inline void free_chain(void *chain) {
+    while (chain != NULL) {
+        void *next = *(void **)chain;
+        free(chain);
+        chain = next;
+    }
+}
+
 /* A thread on PTHREAD_STACK_MIN and a guard page; skips where the system allows no more. */
 static inline void start_on_small_stack(pthread_t *thread, void *(*run)(void *), void *argument) {
     pthread_attr_t attributes;

@@ -18,22 +18,14 @@ static bool spread;
 
 static void *fill_free_and_sleep(void *argument) {
     uint64_t state = random_seed((uintptr_t)argument);
-    void **chain = NULL;
+    void *chain = NULL;
     for (size_t bytes, sum = 0; sum < CACHED_BYTES; sum += bytes) {
         bytes = spread ? log_uniform(&state, 16, 8) : ONE_BYTES;
-        void **block = malloc(bytes);
-        CHECK(block != NULL, "malloc(%zu)", bytes);
-        memset(block, 1, bytes);
-        *block = chain;
-        chain = block;
+        chain_block(&chain, bytes);
     }
     pthread_barrier_wait(&barrier); /* filled */
     pthread_barrier_wait(&barrier); /* measured */
-    while (chain != NULL) {
-        void **next = *chain;
-        free(chain);
-        chain = next;
-    }
+    free_chain(chain);
     pthread_barrier_wait(&barrier); /* freed */
     pthread_barrier_wait(&barrier); /* measured */
     return NULL;

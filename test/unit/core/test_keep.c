@@ -62,11 +62,17 @@ Test(keep, what_went_and_is_missed_is_kept_from_then_on) {
     EXPECT_EQ(keep_most(&keep, 0), 28 * MIB);
 }
 
-Test(keep, what_is_needed_too_late_is_not_missed) {
+/* Of one of which 20 MiB went, and were needed again. */
+static struct keep after_need(uint64_t purge_delay) {
     struct keep keep = {0};
-    set(8 * MIB, 0);
+    set(8 * MIB, purge_delay);
     keep_note_gone(&keep, 20 * MIB);
     keep_note_needed(&keep, 20 * MIB);
+    return keep;
+}
+
+Test(keep, what_is_needed_too_late_is_not_missed) {
+    struct keep keep = after_need(0);
     EXPECT_EQ(keep_most(&keep, 0), 8 * MIB);
     set(8 * MIB, 60000);
     keep_note_needed(&keep, 20 * MIB); /* nor is it later on */
@@ -74,10 +80,7 @@ Test(keep, what_is_needed_too_late_is_not_missed) {
 }
 
 Test(keep, what_is_kept_in_vain_is_kept_no_longer) {
-    struct keep keep = {0};
-    set(8 * MIB, 60000);
-    keep_note_gone(&keep, 20 * MIB);
-    keep_note_needed(&keep, 20 * MIB);
+    struct keep keep = after_need(60000);
     keep_note_expired(&keep, 15 * MIB);
     EXPECT_EQ(keep_most(&keep, 0), 13 * MIB);
     keep_note_expired(&keep, 15 * MIB);

@@ -8,10 +8,6 @@ enum { TINY_CLASS = 4, SMALL_CLASS = TINY_CLASSES + 8, ME = 64, SLABS = 64, KEPT
 
 static struct slab *slabs[SLABS];
 
-static unsigned class_of_kind(unsigned kind) {
-    return kind == ZONE_TINY ? TINY_CLASS : SMALL_CLASS;
-}
-
 /* KEPT slabs of the kind. */
 static void keep(unsigned kind) {
     store_relaxed(&option_values[OPTION_keep_free],
@@ -23,17 +19,13 @@ static bool is_as_kept(const struct zone *zone, size_t kept) {
     return SLM_TORTURE || (zone->dirty >= kept && zone->dirty <= kept + kept / 4);
 }
 
-/* The lowest `count`, written to. */
-static void take_all(unsigned kind, unsigned count) {
-    for (unsigned i = 0; i < count; i++) {
-        slabs[i] = zone_acquire(class_of_kind(kind), ME);
-        slabs[i]->fresh_from = (uint32_t)slabs[i]->slots;
-        memset((void *)zone_slab_memory(slabs[i]), 7, slab_bytes_of(slabs[i]));
-    }
+static void take_all(unsigned kind) {
+    for (unsigned i = 0; i < SLABS; i++)
+        slabs[i] = acquire_written(kind == ZONE_TINY ? TINY_CLASS : SMALL_CLASS, ME);
 }
 
-static void release_from(unsigned from, unsigned count) {
-    for (unsigned i = from; i < count; i++)
+static void release_from(unsigned from, unsigned end) {
+    for (unsigned i = from; i < end; i++)
         release(slabs[i]);
 }
 
@@ -42,7 +34,7 @@ Test(excess, no_more_is_kept_than_the_option_says_or_a_part_of_what_lives, .init
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
         const struct zone *zone = &zones[kind];
         keep(kind);
-        take_all(kind, SLABS);
+        take_all(kind);
         release_from(LIVE, SLABS);
         EXPECT(is_as_kept(zone, LIVE / KEEP_FREE_LIVE_PART));
         release_from(KEPT, LIVE);
@@ -60,12 +52,12 @@ Test(excess, no_more_is_kept_than_the_option_says_or_a_part_of_what_lives, .init
 Test(excess, a_small_program_keeps_more, .init = set_up) {
     keep(ZONE_TINY);
     keep_had_excess = false;
-    take_all(ZONE_TINY, SLABS);
+    take_all(ZONE_TINY);
     release_from(0, SLABS);
     EXPECT_EQ(zones[ZONE_TINY].dirty, SLABS);
     store_relaxed(&option_values[OPTION_keep_free],
                   ((uint64_t)SLABS << TINY_SLAB_SHIFT) / (2 * KEEP_FREE_CREDIT));
-    take_all(ZONE_TINY, SLABS);
+    take_all(ZONE_TINY);
     release_from(0, SLABS);
     EXPECT(keep_had_excess);
     EXPECT(SLM_TORTURE || zones[ZONE_TINY].dirty <= SLABS / 4);
@@ -73,7 +65,7 @@ Test(excess, a_small_program_keeps_more, .init = set_up) {
 
 Test(excess, the_lowest_stay, .init = set_up) {
     keep(ZONE_TINY);
-    take_all(ZONE_TINY, SLABS);
+    take_all(ZONE_TINY);
     release_from(0, SLABS);
     for (unsigned i = 0; i < SLABS; i++)
         if (i < KEPT / 2)
@@ -93,14 +85,14 @@ Test(excess, a_program_that_needs_it_again_pays_once, .init = set_up) {
         return; /* in which purges fail */
     for (unsigned round = 0; round < 4; round++) {
         uint64_t purges = zone->purges;
-        take_all(ZONE_TINY, SLABS);
+        take_all(ZONE_TINY);
         release_from(0, SLABS);
         EXPECT_AT((zone->purges > purges) == (round == 0), round);
     }
     EXPECT(zone->dirty >= SLABS - KEPT);
     EXPECT(zone_purge_expired(ZONE_TINY, PURGE_ANY_AGE) > 0);
     uint64_t purges = zone->purges;
-    take_all(ZONE_TINY, SLABS);
+    take_all(ZONE_TINY);
     release_from(0, SLABS);
     EXPECT(zone->purges > purges);
     EXPECT(is_as_kept(zone, KEPT));
@@ -111,7 +103,7 @@ Test(excess, it_goes_32_mib_at_a_time, .init = set_up) {
     struct zone *zone = &zones[ZONE_SMALL];
     keep(ZONE_SMALL);
     zone->has_purger = 1; /* another thread is at it */
-    take_all(ZONE_SMALL, SLABS);
+    take_all(ZONE_SMALL);
     release_from(0, SLABS);
     EXPECT_EQ(zone->dirty, SLABS);
     zone->has_purger = 0;
@@ -122,7 +114,7 @@ Test(excess, it_goes_32_mib_at_a_time, .init = set_up) {
 }
 
 Test(excess, with_the_option_all_none_goes, .init = set_up) {
-    take_all(ZONE_SMALL, SLABS);
+    take_all(ZONE_SMALL);
     release_from(0, SLABS);
     EXPECT_EQ(zones[ZONE_SMALL].dirty, SLABS);
     EXPECT_EQ(zones[ZONE_SMALL].purges, 0);
@@ -133,7 +125,7 @@ Test(excess, a_forked_child_gives_back_too, .init = set_up) {
     struct zone *zone = &zones[ZONE_TINY];
     keep(ZONE_TINY);
     zone->has_purger = 1;
-    take_all(ZONE_TINY, SLABS);
+    take_all(ZONE_TINY);
     release_from(0, SLABS / 2 + KEPT);
     EXPECT_EQ(zone->dirty, SLABS / 2 + KEPT);
     zone_recover_purged();

@@ -107,11 +107,8 @@ Test(zone, a_purge_gives_runs_of_empty_slabs_back_and_keeps_the_others, .init = 
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
         unsigned cls = kind == ZONE_TINY ? TINY_CLASS : SMALL_CLASS;
         struct slab *slabs[8];
-        for (unsigned i = 0; i < 8; i++) {
-            slabs[i] = zone_acquire(cls, ME);
-            slabs[i]->fresh_from = (uint32_t)slabs[i]->slots;
-            memset((void *)zone_slab_memory(slabs[i]), 7, slab_bytes_of(slabs[i]));
-        }
+        for (unsigned i = 0; i < 8; i++)
+            slabs[i] = acquire_written(cls, ME);
         for (unsigned i = 0; i < 7; i++)
             if (i != 3 && i != 4)
                 release(slabs[i]);

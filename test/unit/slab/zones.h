@@ -30,6 +30,14 @@ static inline void release(struct slab *slab) {
     zone_release(slab);
 }
 
+/* A slab of the class, every byte written. */
+static inline struct slab *acquire_written(unsigned cls, uintptr_t owner) {
+    struct slab *slab = zone_acquire(cls, owner);
+    slab->fresh_from = (uint32_t)slab->slots;
+    memset((void *)zone_slab_memory(slab), 7, slab_bytes_of(slab));
+    return slab;
+}
+
 static inline bool is_zero(const struct slab *slab) {
     const char *memory = (const char *)zone_slab_memory(slab);
     return memory[0] == 0 && memcmp(memory, memory + 1, slab_bytes_of(slab) - 1) == 0;
