@@ -30,7 +30,7 @@ static __attribute__((constructor(101))) void set_up(void) { heap_set_up(); }
 /* Who started a program with more rights than his own has no say in it (as secure_getenv). */
 static bool may_use_environment(void) { return environ != NULL && getauxval(AT_SECURE) == 0; }
 
-static void read_options(void) {
+static AT_START void read_options(void) {
     const char *program = &slabmalloc_options != NULL ? slabmalloc_options : NULL;
     struct out out;
     TEXT(complaints, COMPLAINTS_BYTES);

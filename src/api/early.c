@@ -11,7 +11,7 @@
 
 static void nothing(void) {}
 
-static UNUSED void (*resolve(void))(void) {
+AT_START static UNUSED void (*resolve(void))(void) {
     cache_self = &cache_boot;
     return nothing;
 }

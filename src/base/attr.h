@@ -12,6 +12,9 @@
 #define HOT_INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define COLD __attribute__((noinline, cold))
+/* Runs in every process from its start to its end, also if nothing is allocated: kept together, so
+ * that the kernel maps 64 KiB of code around it, not all there is. */
+#define AT_START __attribute__((section(".text.startup")))
 /* On declarations of data that hot paths use: -fvisibility=hidden does not reach them, and what
  * could be another library's is addressed by one more instruction. */
 #define HIDDEN __attribute__((visibility("hidden")))

@@ -9,7 +9,7 @@
 
 #include "base/syscall.h"
 
-int text_write(const struct text *text, int fd) {
+AT_START int text_write(const struct text *text, int fd) {
     size_t done = 0;
     while (done < text->used) {
         long n = raw_syscall(SYS_write, fd, (long)(text->bytes + done), (long)(text->used - done),

@@ -7,14 +7,14 @@ static size_t words_at(size_t size, unsigned level) {
     return size ? size : 1;
 }
 
-size_t hbitmap_bytes(size_t size) {
+AT_START size_t hbitmap_bytes(size_t size) {
     size_t words = 0;
     for (unsigned level = 0; level < HBITMAP_LEVELS; level++)
         words += words_at(size, level);
     return words * sizeof(uint64_t);
 }
 
-void hbitmap_init(struct hbitmap *map, void *memory, size_t size) {
+AT_START void hbitmap_init(struct hbitmap *map, void *memory, size_t size) {
     uint64_t *next = memory;
     ASSERT(size <= HBITMAP_MAX);
     map->size = size;

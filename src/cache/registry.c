@@ -66,7 +66,7 @@ static void leave_thread(struct cache *cache) {
     *link = cache->thread_next;
 }
 
-void cache_clear(struct cache *cache) {
+AT_START void cache_clear(struct cache *cache) {
     for (size_t step = 0; step < FINE_STEPS; step++)
         cache->fine[step] = NO_SLAB;
     for (unsigned i = 0; i < COARSE_CLASSES; i++)
@@ -78,7 +78,7 @@ void cache_clear(struct cache *cache) {
 }
 
 /* With the registry's lock held: makes `cache` the live cache of the calling thread. */
-static void make_live(struct cache *cache) {
+static AT_START void make_live(struct cache *cache) {
     enter_thread(cache, thread_id());
     store_relaxed(&cache->state, CACHE_LIVE);
     store_relaxed(&cache_live_count, cache_live_count + 1);
@@ -111,7 +111,7 @@ static struct cache *make_new(void) {
     return cache;
 }
 
-struct cache *cache_create(void) {
+AT_START struct cache *cache_create(void) {
     struct cache *cache = take_existing();
     if (cache == NULL)
         cache = make_new();

@@ -22,7 +22,7 @@ void check_note(const struct check_finding *finding) {
     lock_release(check_lock(), RANK_CHECK);
 }
 
-bool check_take(struct check_finding *finding) {
+AT_START bool check_take(struct check_finding *finding) {
     lock_acquire(check_lock(), RANK_CHECK);
     bool taken = count > 0;
     if (taken) {

@@ -65,7 +65,7 @@ static COLD void complain(const char *what, int reason) {
     report_line(&line);
 }
 
-bool check_log_start(void) {
+AT_START bool check_log_start(void) {
     static struct log_header about;
     if (option_get(OPTION_log) == 0)
         return false;

@@ -37,7 +37,7 @@ uint64_t check_random(void) {
     return x ^ x >> 31;
 }
 
-bool check_start(void) {
+AT_START bool check_start(void) {
     struct check_policy *policy = &check_policy;
     bool junk = option_get(OPTION_junk) != 0;
     bool zero = option_get(OPTION_zero_on_free) != 0;

@@ -24,7 +24,7 @@ bool account_take(size_t bytes) {
     return true;
 }
 
-static size_t resolve(enum option option, size_t group_bytes, unsigned parts) {
+static AT_START size_t resolve(enum option option, size_t group_bytes, unsigned parts) {
     uint64_t value = option_get(option);
     if (value == 0)
         return SIZE_MAX;
@@ -33,7 +33,7 @@ static size_t resolve(enum option option, size_t group_bytes, unsigned parts) {
     return group_bytes == SIZE_MAX ? SIZE_MAX : group_bytes / GROUP_PARTS * parts;
 }
 
-void account_set_limits(size_t group_bytes) {
+AT_START void account_set_limits(size_t group_bytes) {
     size_t soft = resolve(OPTION_heap_soft_limit, group_bytes, GROUP_SOFT_PARTS);
     store_relaxed(&account.hard, resolve(OPTION_heap_limit, group_bytes, GROUP_HARD_PARTS));
     store_relaxed(&account.soft, soft);

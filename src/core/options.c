@@ -237,7 +237,7 @@ static void set_from_variables(char *const *environment, struct text *complaints
     }
 }
 
-static const char *find_variable(char *const *environment, const char *name) {
+static AT_START const char *find_variable(char *const *environment, const char *name) {
     size_t length = strlen(name);
     for (; *environment != NULL; environment++)
         if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
@@ -245,7 +245,7 @@ static const char *find_variable(char *const *environment, const char *name) {
     return NULL;
 }
 
-bool options_read(const char *program, char *const *environment, struct text *complaints) {
+AT_START bool options_read(const char *program, char *const *environment, struct text *complaints) {
     static char *const nothing[] = {NULL};
     struct choice choice = {0, OPTION_FROM_DEFAULT};
     if (environment == NULL)

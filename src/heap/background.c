@@ -177,7 +177,7 @@ static int create(void) {
     return error;
 }
 
-static void start(void) {
+static AT_START void start(void) {
     int saved = errno;
     if (!set_state(NONE, STARTING))
         return;
@@ -219,7 +219,7 @@ void background_after_fork(void) {
 
 /* Not from a child of vfork, nor from the thread itself, which runs exit if it is the last one.
  * Somebody may exit from a handler that interrupted what holds a lock: hence the bound. */
-void background_stop(void) {
+AT_START void background_stop(void) {
     if (load_relaxed(&background.process) != os_process_id() || !set_state(RUNNING, STOPPING))
         return;
     if (pthread_equal(pthread_self(), background.thread))

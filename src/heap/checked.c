@@ -23,7 +23,7 @@ static void evict(enum call call, bool all) {
         heap_raw_free(evicted);
 }
 
-void heap_end_checks(void) {
+AT_START void heap_end_checks(void) {
     struct check_finding finding;
     if (!load_relaxed(&check_active) || !heap_is_set_up())
         return;

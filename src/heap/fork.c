@@ -112,4 +112,8 @@ void heap_disown(void) {
     limits_after_fork();
 }
 
-void heap_register_fork(void) { pthread_atfork(prepare, in_parent, in_child); }
+/* What pthread_atfork calls. glibc links a copy of pthread_atfork into every library, behind all
+ * other code: the one piece there of what runs at the start (see AT_START). */
+int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *library);
+
+AT_START void heap_register_fork(void) { __register_atfork(prepare, in_parent, in_child, NULL); }

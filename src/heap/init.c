@@ -6,7 +6,7 @@
  * No constructor is needed: a process starts with zone_map all zero and every thread with
  * cache_boot, so that the first call of either kind takes the slow way and ends here. The helpers
  * of libc that allocate themselves, or that another library may have wrapped (pthread_key_create,
- * pthread_setspecific, pthread_atfork), are called when the calling thread can allocate already
+ * pthread_setspecific, __register_atfork), are called when the calling thread can allocate already
  * (field case A4). */
 #include <pthread.h>
 
@@ -56,7 +56,7 @@ static void set_state(uintptr_t state) {
 }
 
 /* With init_state this thread's. */
-static bool run(void) {
+static AT_START bool run(void) {
     store_relaxed(&init_process, os_process_id());
     os_init();
     if (!zone_init()) {
@@ -81,7 +81,7 @@ static bool take_over(uintptr_t state) {
 
 /* Another thread initialises: waits for its end; true if it succeeded. A wait of a fifth of a
  * second is no wait for initialisation any more: its thread is gone, or waits for this one inside
- * of a pthread_atfork that is another library's. */
+ * of a registration of fork handlers that is another library's. */
 static bool wait_for_other(void) {
     uintptr_t state;
     store_relaxed(&init_awaited, 1);
@@ -139,7 +139,7 @@ static struct cache *first_call(void) {
     return cache;
 }
 
-struct cache *heap_borrow_cache(void) {
+AT_START struct cache *heap_borrow_cache(void) {
     struct cache *cache = cache_self;
     if (LIKELY(cache_is_live(cache)))
         return cache;
@@ -154,7 +154,7 @@ struct cache *heap_borrow_cache(void) {
     return &cache_shared;
 }
 
-void heap_return_cache(struct cache *cache) {
+AT_START void heap_return_cache(struct cache *cache) {
     if (UNLIKELY(cache == &cache_shared))
         lock_release_often(&shared_lock, RANK_SHARED_CACHE);
 }
@@ -174,13 +174,13 @@ void heap_return_grown_cache(struct cache *cache) {
         has_grown();
 }
 
-void heap_set_up(void) {
+AT_START void heap_set_up(void) {
     struct cache *cache = heap_borrow_cache();
     if (cache != NULL)
         heap_return_cache(cache);
 }
 
-void heap_start_checks(void) {
+AT_START void heap_start_checks(void) {
     if (check_start())
         heap_join_checks();
 }

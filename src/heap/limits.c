@@ -46,7 +46,7 @@ bool limits_refused(void) {
     return tell(SLM_LIMIT_HARD, hard == SIZE_MAX ? 0 : hard);
 }
 
-void limits_apply_options(void) {
+AT_START void limits_apply_options(void) {
     bool asks = option_get(OPTION_heap_limit) == OPTION_UNLIMITED ||
                 option_get(OPTION_heap_soft_limit) == OPTION_UNLIMITED;
     account_set_limits(asks ? group_memory_limit() : SIZE_MAX);

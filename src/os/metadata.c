@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct chunk_head) <= METADATA_ALIGNMENT, "a chunk's head 
 
 /* A page before and a page behind it can't be accessed: who overruns what the system has put beside
  * it faults before he reaches us. If the system refuses that, they are of no use, and no harm. */
-static void *map_between_guards(size_t bytes) {
+static AT_START void *map_between_guards(size_t bytes) {
     char *memory = os_map(bytes + 2 * os_page_bytes);
     if (memory == NULL)
         return NULL;
@@ -67,7 +67,7 @@ static bool chunk_grow(size_t bytes) {
     return true;
 }
 
-void *metadata_alloc(size_t bytes) {
+AT_START void *metadata_alloc(size_t bytes) {
     void *result = NULL;
     bytes = round_up(bytes, METADATA_ALIGNMENT);
     lock_acquire(&chunk.lock, RANK_METADATA);

@@ -58,7 +58,7 @@ static bool fails_in_torture(enum os_call call) {
            fetch_add_relaxed(&calls, 1) % TORTURE_PERIOD == TORTURE_PERIOD - 1;
 }
 
-static bool fails_by_schedule(enum os_call call) {
+static AT_START bool fails_by_schedule(enum os_call call) {
     if (LIKELY((load_acquire(&faults.calls) & call) == 0))
         return fails_in_torture(call);
     if ((int32_t)fetch_sub_relaxed(&faults.skip, 1) > 0)
@@ -74,7 +74,7 @@ static bool fails_by_schedule(enum os_call call) {
 extern void *__curbrk __attribute__((weak)); /* glibc's: the break as it knows it */
 static uintptr_t break_at_start;
 
-void os_init(void) {
+AT_START void os_init(void) {
     unsigned long page_bytes = getauxval(AT_PAGESZ);
     if (is_power_of_two(page_bytes))
         os_page_bytes = page_bytes;
@@ -152,13 +152,13 @@ static void *map(size_t bytes, int protection, int flags, unsigned how) {
     return (void *)result;
 }
 
-void *os_reserve(size_t bytes) {
+AT_START void *os_reserve(size_t bytes) {
     if (fails_by_schedule(OS_RESERVE))
         return NULL;
     return map(bytes, PROT_NONE, MAP_NORESERVE, LOG_MAP_RESERVE);
 }
 
-void *os_map(size_t bytes) {
+AT_START void *os_map(size_t bytes) {
     if (fails_by_schedule(OS_MAP))
         return NULL;
     /* Accounted like glibc's own: what the system could never back is refused, not killed later. */
@@ -170,7 +170,7 @@ void *os_map_file(int fd, size_t bytes) {
     return syscall_failed(result) ? NULL : (void *)result;
 }
 
-bool os_commit(void *address, size_t bytes) {
+AT_START bool os_commit(void *address, size_t bytes) {
     if (fails_by_schedule(OS_COMMIT) ||
         syscall_failed(raw_syscall(SYS_mprotect, (long)address, (long)bytes,
                                    PROT_READ | PROT_WRITE, 0, 0, 0)))
@@ -179,7 +179,7 @@ bool os_commit(void *address, size_t bytes) {
     return true;
 }
 
-bool os_decommit(void *address, size_t bytes) {
+AT_START bool os_decommit(void *address, size_t bytes) {
     if (fails_by_schedule(OS_UNMAP))
         return false;
     note(LOG_UNMAP, LOG_UNMAP_DECOMMIT, address, bytes);
@@ -221,7 +221,7 @@ uint32_t os_populate(void *address, size_t bytes) {
     return result == -EFAULT ? ENOSPC : (uint32_t)-result;
 }
 
-void os_advise_huge(void *address, size_t bytes, bool wanted) {
+AT_START void os_advise_huge(void *address, size_t bytes, bool wanted) {
     raw_syscall(SYS_madvise, (long)address, (long)bytes, wanted ? MADV_HUGEPAGE : MADV_NOHUGEPAGE,
                 0, 0, 0);
 }
@@ -271,7 +271,7 @@ uint64_t os_clock_ms(void) {
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t os_address_limit(void) {
+AT_START uint64_t os_address_limit(void) {
     struct {
         uint64_t current;
         uint64_t maximum;
@@ -293,7 +293,9 @@ void os_wake(uint32_t *word, int waiters) {
     raw_syscall(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, waiters, 0, 0, 0);
 }
 
-uint32_t os_process_id(void) { return (uint32_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0); }
+AT_START uint32_t os_process_id(void) {
+    return (uint32_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
 
 static __thread uint32_t thread_number __attribute__((tls_model("initial-exec")));
 

@@ -277,7 +277,7 @@ void diagnosis_put_finding(struct text *text, const struct check_finding *findin
     paragraph_put(text, finding->call, finding->start, finding->thread);
 }
 
-void diagnose_findings(void) {
+AT_START void diagnose_findings(void) {
     struct check_finding finding;
     while (check_take(&finding)) {
         TEXT(text, PARAGRAPH_BYTES);

@@ -86,7 +86,7 @@ void summary_look(void) {
     errno = saved;
 }
 
-void summary_set_up(struct text *complaints) {
+AT_START void summary_set_up(struct text *complaints) {
     unsigned number = (unsigned)option_get(OPTION_stats_signal);
     uint64_t interval = interval_ms();
     if (option_get(OPTION_stats) == STATS_EXIT || option_get(OPTION_leaks) == LEAKS_EXIT ||
@@ -98,7 +98,7 @@ void summary_set_up(struct text *complaints) {
         install(number, complaints);
 }
 
-void summary_at_exit(void) {
+AT_START void summary_at_exit(void) {
     if (option_get(OPTION_stats) != STATS_EXIT)
         return;
     struct figures figures;

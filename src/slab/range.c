@@ -44,7 +44,7 @@ static bool prepare_bitmaps(struct range *range) {
     return os_commit((void *)start, bytes);
 }
 
-bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
+AT_START bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
     size_t shift = slab_shift_of(kind);
     *range = (struct range){0};
     range->mapped_bytes = bytes + ((size_t)1 << shift); /* slab 0 is moved up to a border */

@@ -16,7 +16,7 @@ const struct slab slab_never_used = {.remote_bits = (uint64_t *)slab_no_remote};
 static uint64_t address_limit = UINT64_MAX;
 
 /* Half of the last range's size down to the least, within the process's address-space limit. */
-static bool add_range(enum zone_kind kind) {
+static AT_START bool add_range(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
     size_t bytes = RESERVE_BYTES;
     unsigned number = zone->range_count;
@@ -42,7 +42,7 @@ static void publish(enum zone_kind kind) {
     store_release(kind == ZONE_TINY ? &zone_map.tiny_span : &zone_map.small_span, bytes);
 }
 
-bool zone_init(void) {
+AT_START bool zone_init(void) {
     address_limit = os_address_limit();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         if (zones[kind].range_count == 0 && !add_range((enum zone_kind)kind))

@@ -1,18 +1,22 @@
 /* Protects: a fork that comes while another thread sets the heap up, and has not registered the
- * fork handlers yet, leaves a child that allocates; a pthread_atfork of another library may
+ * fork handlers yet, leaves a child that allocates; a registration that is another library's may
  * allocate, and may wait for a thread that allocates (field cases 8, A3, A4).
  *
- * The program's own pthread_atfork stands for that library's. White box: nothing runs before main,
- * so that the first call is a thread's. */
+ * The program's own __register_atfork stands for that library's. White box: nothing runs before
+ * main, so that the first call is a thread's. */
 #include "check.h"
+
+#include <dlfcn.h>
 
 #include "heap/heap.h"
 
 enum { HANG_SECONDS = 20 };
 
-extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
-                             void *library);
+typedef int registers(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                      void *library);
 
+registers __register_atfork;
+static registers *register_in_libc;
 static struct block *from_handler, *from_helper;
 static bool must_help, is_child;
 static pthread_barrier_t registering, forked;
@@ -23,16 +27,17 @@ static void *help(void *unused) {
     return unused;
 }
 
-int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
+int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+                      void *library) {
     uint64_t state = random_seed(2);
     if (is_child)
-        return __register_atfork(prepare, parent, child, NULL);
+        return register_in_libc(prepare, parent, child, library);
     from_handler = block_new(&state, 900);
     if (must_help)
         thread_join(thread_start(help, NULL));
     pthread_barrier_wait(&registering);
     pthread_barrier_wait(&forked);
-    return __register_atfork(prepare, parent, child, NULL);
+    return register_in_libc(prepare, parent, child, library);
 }
 
 static void use_heap(void) {
@@ -86,6 +91,8 @@ static void run(void) {
 }
 
 int main(void) {
+    register_in_libc = (registers *)dlsym(RTLD_NEXT, "__register_atfork");
+    CHECK(register_in_libc, "%s", dlerror());
     for (int i = 0; i < 2; i++) {
         must_help = i == 1;
         pid_t child = fork(); /* before the first call: each has a heap of its own */
