@@ -11,7 +11,7 @@
 #include "slab/depot.h"
 #include "slab/zone.h"
 
-const struct slab cache_no_slab = {.slot_bytes = 1, .remote_bits = (uint64_t *)slab_no_remote};
+const struct slab cache_no_slab = {.slot_bytes = 1};
 
 #define NO_SLAB ((struct slab *)&cache_no_slab)
 #define EMPTY_CACHE                                                                               \

@@ -61,6 +61,7 @@ AT_START bool check_start(void) {
         os_object_init();
     seed();
     trace_init();
+    zone_keep_headers();
     store_release(&check_active, 1);
     return true;
 }

@@ -286,9 +286,9 @@ uintptr_t check_block_start(uintptr_t address) {
     size_t bytes;
     if (slab != NULL) {
         size_t offset = address - slab->base;
-        return slab->slot_bytes != 0 && offset < slab->slots * slab->slot_bytes
-                   ? address - offset % slab->slot_bytes
-                   : 0;
+        size_t slot_bytes = load_relaxed(&slab->slot_bytes);
+        return slot_bytes != 0 && offset < slab->slots * slot_bytes ? address - offset % slot_bytes
+                                                                    : 0;
     }
     return large_examine(address, &start, &bytes) != FAULT_FOREIGN ? start : 0;
 }

@@ -40,10 +40,14 @@ static bool is_freed(const struct slab *slab, size_t slot) {
            check_facts_of((uintptr_t)slab_slot_address(slab, slot)).state == CHECK_FREED;
 }
 
-static void explain_slab(struct text *line, const struct slab *slab, uintptr_t address,
+static void explain_slab(struct text *line, const struct slab *of, uintptr_t address,
                          enum fault fault) {
+    struct slab copy;
+    const struct slab *slab = zone_shape(of, &copy);
     size_t slot, inside;
     slab_examine(slab, address, &slot);
+    if (slab->slot_bytes == 0)
+        fault = FAULT_EMPTY_SLAB;
     switch (fault) {
     case FAULT_INTERIOR:
         inside = (size_t)(address - slab->base) % slab->slot_bytes;

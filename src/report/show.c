@@ -217,9 +217,9 @@ static void count_empty(struct show *show, uintptr_t memory, size_t bytes) {
         show->empty_resident += resident;
 }
 
-static void show_slab(struct show *show, const struct slab *slab, size_t slab_bytes) {
+static void show_slab(struct show *show, const struct slab *slab, uintptr_t memory,
+                      size_t slab_bytes) {
     struct slab_view view, kept;
-    uintptr_t memory = zone_slab_memory(slab);
     if (!is_wanted_range(show, memory, memory + slab_bytes))
         return;
     if (!slab_look(slab, &view)) {
@@ -263,7 +263,8 @@ static void show_zone(struct show *show, enum zone_kind kind) {
         show->empty_slabs = show->empty_resident = 0;
         show->empty_unknown = false;
         for (uint32_t number = 0; number < fresh && show->out->error == 0; number++)
-            show_slab(show, range_slab(range, number), slab_bytes);
+            show_slab(show, range_slab(range, number), range->base + number * slab_bytes,
+                      slab_bytes);
         put_empty(show);
     }
 }

@@ -3,7 +3,7 @@
  * Locking: the zone's, but not while memory is given back. */
 #include "core/account.h"
 #include "core/options.h"
-#include "slab/zone.h"
+#include "slab/range.h"
 
 /* Excess goes when it is more than this part of what may be kept, and a few times in turn, as long
  * as other threads make more of it; but not more than so many bytes in one call of free. */
@@ -107,6 +107,12 @@ static size_t put_run(struct zone *zone, struct range *range, size_t shift,
     return 0;
 }
 
+static void give_headers_back(struct zone *zone, struct range *range, const struct os_run *run) {
+    size_t first = (run->address - range->base) >> TINY_SLAB_SHIFT;
+    if (run->is_zero)
+        range_give_headers_back(zone, range, first, first + (run->bytes >> TINY_SLAB_SHIFT));
+}
+
 /* Returns how many slabs. */
 static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
                           struct wanted *wanted) {
@@ -121,6 +127,8 @@ static size_t purge_range(struct zone *zone, struct range *range, size_t shift,
         lock_acquire(&zone->lock, RANK_ZONE);
         for (unsigned i = 0; i < count; i++)
             purged += put_run(zone, range, shift, &runs[i]);
+        for (unsigned i = 0; shift == TINY_SLAB_SHIFT && i < count; i++)
+            give_headers_back(zone, range, &runs[i]);
     }
     lock_release(&zone->lock, RANK_ZONE);
     account_give(purged << shift);

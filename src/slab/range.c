@@ -11,7 +11,7 @@ static size_t remote_bytes(size_t slabs) { return slabs * SLAB_REMOTE_BYTES; }
 
 static size_t layout_bytes(size_t slabs) {
     return 2 * hbitmap_bytes(slabs) + CACHE_LINE + headers_bytes(slabs) + os_page_bytes +
-           remote_bytes(slabs);
+           remote_bytes(slabs) + os_page_bytes + slabs;
 }
 
 /* Where everything lies in `bytes` of reserved memory; false if nothing is left for slabs. */
@@ -30,6 +30,7 @@ static bool lay_out(struct range *range, size_t shift) {
     range->span = (size_t)range->count << shift;
     range->headers = round_up(start + 2 * hbitmap_bytes(count), CACHE_LINE);
     range->remote = round_up(range->headers + headers_bytes(count), os_page_bytes);
+    range->gone = round_up(range->remote + remote_bytes(count), os_page_bytes);
     hbitmap_init(&range->empty, (void *)start, count);
     hbitmap_init(&range->dirty, (char *)start + hbitmap_bytes(count), count);
     return true;
@@ -73,16 +74,18 @@ static bool extend_table(uintptr_t table, uintptr_t end, size_t *writable, size_
         if (step > left || !os_commit((void *)(table + *writable), step))
             return false;
     }
-    *writable += step;
+    store_relaxed(writable, *writable + step);
     return true;
 }
 
 /* Makes all that `slabs` slabs have in tables writable. */
-static bool extend_tables(struct range *range, size_t slabs) {
+static bool extend_tables(struct range *range, enum zone_kind kind, size_t slabs) {
     return extend_table(range->headers, range->remote, &range->headers_writable,
                         headers_bytes(slabs)) &&
-           extend_table(range->remote, range_tables_end(range), &range->remote_writable,
-                        remote_bytes(slabs));
+           extend_table(range->remote, range->gone, &range->remote_writable,
+                        remote_bytes(slabs)) &&
+           (kind != ZONE_TINY || extend_table(range->gone, range_tables_end(range),
+                                              &range->gone_writable, slabs));
 }
 
 /* What has just become writable, if the heap is large enough. It lies on borders of huge pages, for
@@ -109,7 +112,7 @@ bool range_extend(struct range *range, enum zone_kind kind) {
     size_t left = (size_t)(range->count - range->writable) << shift;
     if (step > left)
         step = left;
-    if (step == 0 || !extend_tables(range, range->writable + (step >> shift)))
+    if (step == 0 || !extend_tables(range, kind, range->writable + (step >> shift)))
         return false;
     void *from = (void *)(range->base + ((uintptr_t)range->writable << shift));
     if (!os_commit(from, step)) {

@@ -13,6 +13,12 @@ static inline uintptr_t range_tables(const struct range *range) {
 static inline uint64_t *range_remote_bits(const struct range *range, size_t number) {
     return (uint64_t *)(range->remote + number * SLAB_REMOTE_BYTES);
 }
+/* Of an empty slab whose header was given back, its last class and 1; else 0. */
+static inline unsigned range_gone(const struct range *range, size_t number) {
+    return number < load_relaxed(&range->gone_writable)
+               ? load_relaxed((const uint8_t *)range->gone + number)
+               : 0;
+}
 static inline uintptr_t range_tables_end(const struct range *range) {
     return round_down(range->base, os_page_bytes) - os_page_bytes;
 }
@@ -22,6 +28,14 @@ bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes);
 
 /* Makes slab number `fresh` usable; false if there is no memory or the range is used up. */
 bool range_extend(struct range *range, enum zone_kind kind);
+
+/* headers.c: a slab that is fresh or empty gets its name, and its header back. With the lock. */
+struct slab *range_name_slab(struct range *range, unsigned index, enum zone_kind kind,
+                             size_t number);
+
+/* headers.c: slabs `first` to `end` hold no memory any more: with empty neighbours, they may fill
+ * pages of headers. With the lock held, which is given up meanwhile. */
+void range_give_headers_back(struct zone *zone, struct range *range, size_t first, size_t end);
 
 /* Gives up what the system has charged for longer runs of empty slabs, which stay in `empty` as
  * decommitted; returns the bytes. `*dirty` is lowered by those that were dirty. */

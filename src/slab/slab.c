@@ -1,5 +1,5 @@
 /* Purpose: the operations of slab.h that no hot path needs. */
-#include "slab/slab.h"
+#include "slab/zone.h"
 
 const uint64_t slab_no_remote[SLAB_WORDS];
 
@@ -13,7 +13,7 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     uint64_t *remote_bits = load_relaxed(&slab->remote_bits);
     for (unsigned w = 0; w < words; w++)
         store_relaxed(&slab->bits[w], UINT64_MAX);
-    for (unsigned w = 0; remote_bits != slab_no_remote && w < words; w++)
+    for (unsigned w = 0; remote_bits != NULL && w < words; w++)
         store_relaxed(&remote_bits[w], 0);
     if (slots % 64 != 0)
         store_relaxed(&slab->bits[words - 1], UINT64_MAX >> (64 - slots % 64));
@@ -34,13 +34,21 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     slab_set_countdown(slab, COUNTDOWN_NEVER);
 }
 
+/* Apart, so that others need no stack for it. */
+static COLD enum fault examine_shape(const struct slab *slab, uintptr_t address, size_t *slot) {
+    struct slab copy;
+    const struct slab *shape = zone_shape(slab, &copy);
+    return shape->slot_bytes == 0 ? FAULT_EMPTY_SLAB : slab_examine(shape, address, slot);
+}
+
 enum fault slab_examine(const struct slab *slab, uintptr_t address, size_t *slot) {
     uint8_t state = load_relaxed(&slab->state);
+    uint64_t slot_bytes = load_relaxed(&slab->slot_bytes);
     *slot = 0;
-    if (UNLIKELY(slab->slot_bytes == 0))
-        return FAULT_EMPTY_SLAB;
+    if (UNLIKELY(slot_bytes == 0))
+        return examine_shape(slab, address, slot);
     if (UNLIKELY(!slab_slot_at(slab, address, slot))) {
-        *slot = (address - slab->base) / slab->slot_bytes;
+        *slot = (address - slab->base) / slot_bytes;
         return address >= slab->base && *slot < slab->slots ? FAULT_INTERIOR : FAULT_PADDING;
     }
     /* An empty slab keeps the shape it had last: what its slots were can still be told. */
@@ -95,7 +103,7 @@ unsigned slab_merge_remote(struct slab *slab, size_t *conflict) {
     unsigned merged = 0;
     unsigned words = slab_words(slab);
     uint64_t *remote_bits = load_relaxed(&slab->remote_bits);
-    for (unsigned w = 0; w < words; w++) {
+    for (unsigned w = 0; remote_bits != NULL && w < words; w++) {
         /* seq_cst: not before the exchange that cleared OWNER_PENDING */
         if (load_seq_cst(&remote_bits[w]) == 0)
             continue;

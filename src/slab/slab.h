@@ -53,7 +53,7 @@ struct slab {
     uintptr_t base;  /* address of slot 0 */
     uint64_t magic;  /* magic_of(slot_bytes) */
     uint64_t limit;  /* magic_limit of the slots */
-    uint64_t *remote_bits; /* words as of `bits`, apart; slab_no_remote until there is one */
+    uint64_t *remote_bits; /* words as of `bits`, apart; NULL until there is one */
     uint64_t slot_bytes;
     uint32_t slots;
     uint32_t number; /* of the slab in its range */
@@ -103,7 +103,8 @@ extern const uint64_t slab_no_remote[SLAB_WORDS];
 
 /* To be read only: zone_remote_bits has those to write to. */
 HOT_INLINE const uint64_t *slab_remote_bits(const struct slab *slab) {
-    return load_relaxed(&slab->remote_bits);
+    const uint64_t *bits = load_relaxed(&slab->remote_bits);
+    return bits != NULL ? bits : slab_no_remote;
 }
 
 /* A word of the bits. As an instruction: gcc makes a sum of its own for the index, at the price of

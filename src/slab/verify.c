@@ -72,17 +72,20 @@ static bool verify_unowned(const struct slab *slab, struct violation *violation)
 }
 
 /* An empty slab, which may be in the hands of a purge. */
-static bool verify_empty(const struct range *range, const struct slab *slab, size_t *in_set,
+static bool verify_empty(const struct range *range, size_t number, size_t *in_set,
                          struct violation *violation) {
-    uintptr_t memory = zone_slab_memory(slab);
-    bool listed = hbitmap_has(&range->empty, slab->number);
-    bool dirty = hbitmap_has(&range->dirty, slab->number);
+    const struct slab *slab = range_slab(range, number);
+    uintptr_t memory = (uintptr_t)slab;
+    bool listed = hbitmap_has(&range->empty, number);
+    bool dirty = hbitmap_has(&range->dirty, number);
     MUST_EQUAL(load_relaxed(&slab->owner), 0, "an empty slab has an owner", memory);
     *in_set += listed;
     if (!listed) {
         MUST_HOLD(!dirty, "a slab that is not among the empty is among the dirty", memory);
         return true;
     }
+    if (range_gone(range, number) != 0)
+        return true;
     MUST_EQUAL(dirty, !slab->is_zero, "an empty slab is dirty, or not, wrongly", memory);
     MUST_HOLD(!slab->is_decommitted || slab->is_zero, "a decommitted slab is not zero", memory);
     return true;
@@ -111,6 +114,24 @@ struct tally {
     size_t used, empty, in_set, dirty, shelved, guards;
 };
 
+/* A header that was given back has no name, or still its own: the system may have refused. */
+static bool verify_name(const struct range *range, unsigned index, size_t number,
+                        enum zone_kind kind, struct violation *violation) {
+    const struct slab *slab = range_slab(range, number);
+    bool is_gone = range_gone(range, number) != 0;
+    MUST_HOLD(!is_gone || load_relaxed(&slab->state) == SLAB_EMPTY,
+              "the header of a used slab was given back", slab);
+    MUST_HOLD(load_relaxed(&slab->remote_bits) == range_remote_bits(range, number) ||
+                  load_relaxed(&slab->remote_bits) == NULL,
+              "a slab has another's remote bits", slab);
+    if (is_gone && load_relaxed(&slab->slot_bytes) == 0)
+        return true;
+    MUST_EQUAL(slab->number, number, "a slab has another's number", slab);
+    MUST_EQUAL(slab->range, index, "a slab names another range", slab);
+    MUST_EQUAL(slab->zone, kind, "a slab names another zone", slab);
+    return true;
+}
+
 static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tally,
                          struct violation *violation) {
     const struct range *range = &zones[kind].ranges[index];
@@ -122,12 +143,8 @@ static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tall
               range->base);
     for (uint32_t number = 0; number < range->fresh; number++) {
         const struct slab *slab = range_slab(range, number);
-        MUST_EQUAL(slab->number, number, "a slab has another's number", slab);
-        MUST_EQUAL(slab->range, index, "a slab names another range", slab);
-        MUST_EQUAL(slab->zone, kind, "a slab names another zone", slab);
-        MUST_HOLD(slab_remote_bits(slab) == range_remote_bits(range, number) ||
-                      slab_remote_bits(slab) == slab_no_remote,
-                  "a slab has another's remote bits", slab);
+        if (!verify_name(range, index, number, kind, violation))
+            return false;
         bool is_empty = load_relaxed(&slab->state) == SLAB_EMPTY;
         if (is_empty && slab_is_guard(slab)) {
             tally->guards++;
@@ -139,7 +156,7 @@ static bool verify_range(enum zone_kind kind, unsigned index, struct tally *tall
         tally->used += !is_empty;
         tally->dirty += hbitmap_has(&range->dirty, number);
         tally->shelved += load_relaxed(&slab->state) == SLAB_SHELVED;
-        if (is_empty ? !verify_empty(range, slab, &tally->in_set, violation)
+        if (is_empty ? !verify_empty(range, number, &tally->in_set, violation)
                      : !verify_used(range, slab, violation))
             return false;
     }

@@ -10,7 +10,7 @@
 
 struct zone_map zone_map;
 struct zone zones[ZONE_COUNT];
-const struct slab slab_never_used = {.remote_bits = (uint64_t *)slab_no_remote};
+const struct slab slab_never_used;
 
 /* Asked for at the start only: a sandbox closed since then may forbid the call (field case A13). */
 static uint64_t address_limit = UINT64_MAX;
@@ -79,12 +79,6 @@ uintptr_t zone_slab_memory(const struct slab *slab) {
     return range->base + ((uintptr_t)slab->number << slab_shift_of((enum zone_kind)slab->zone));
 }
 
-uint64_t *zone_give_remote_bits(struct slab *slab) {
-    uint64_t *bits = range_remote_bits(&zones[slab->zone].ranges[slab->range], slab->number);
-    store_relaxed(&slab->remote_bits, bits); /* whoever else does it just now stores the same */
-    return bits;
-}
-
 static bool uses_guards;
 
 void zone_use_guards(void) {
@@ -98,16 +92,6 @@ static bool is_guard_due(const struct zone *zone, const struct range *range) {
                                        : range->fresh % GUARDS_APART == 0;
 }
 
-/* With the lock held: number `fresh`, of which the header is writable, gets its name. */
-static struct slab *name_fresh(struct range *range, unsigned index, enum zone_kind kind) {
-    struct slab *slab = range_slab(range, range->fresh);
-    slab->zone = (uint8_t)kind;
-    slab->range = (uint16_t)index;
-    slab->number = range->fresh;
-    store_relaxed(&slab->remote_bits, (uint64_t *)slab_no_remote);
-    return slab;
-}
-
 /* With the lock held: makes number `fresh` usable, or that behind it and leaves this one out. */
 static bool extend(struct range *range, unsigned index, enum zone_kind kind) {
     size_t bytes = (size_t)1 << slab_shift_of(kind);
@@ -116,7 +100,8 @@ static bool extend(struct range *range, unsigned index, enum zone_kind kind) {
     if (LIKELY(!is_guard_due(&zones[kind], range)) ||
         !os_decommit((void *)(range->base + range->fresh * bytes), bytes))
         return true;
-    store_relaxed(&name_fresh(range, index, kind)->is_decommitted, SLAB_LEFT_OUT);
+    struct slab *left_out = range_name_slab(range, index, kind, range->fresh);
+    store_relaxed(&left_out->is_decommitted, SLAB_LEFT_OUT);
     zones[kind].guards++;
     store_release(&range->fresh, range->fresh + 1);
     return range_extend(range, kind);
@@ -133,7 +118,7 @@ static COLD struct slab *pick_fresh(struct range *range, unsigned index, enum zo
     }
     if (index == 0)
         publish(kind);
-    struct slab *slab = name_fresh(range, index, kind);
+    struct slab *slab = range_name_slab(range, index, kind, range->fresh);
     slab->is_zero = 1;
     store_release(&range->fresh, range->fresh + 1);
     return slab;
@@ -154,15 +139,17 @@ static COLD bool take_memory(struct range *range, enum zone_kind kind, struct sl
 static struct slab *pick(struct zone *zone, unsigned index, enum zone_kind kind) {
     struct range *range = &zone->ranges[index];
     size_t number = hbitmap_lowest(&range->dirty);
-    if (number == SIZE_MAX)
+    bool is_zero = number == SIZE_MAX;
+    if (is_zero)
         number = hbitmap_lowest(&range->empty);
     if (number == SIZE_MAX)
         return pick_fresh(range, index, kind);
-    struct slab *slab = range_slab(range, number);
-    if (slab->is_zero && !take_memory(range, kind, slab))
+    struct slab *slab = range_name_slab(range, index, kind, number);
+    slab->is_zero = is_zero;
+    if (is_zero && !take_memory(range, kind, slab))
         return NULL;
     hbitmap_remove(&range->empty, number);
-    if (!slab->is_zero) {
+    if (!is_zero) {
         hbitmap_remove(&range->dirty, number);
         store_relaxed(&zone->dirty, zone->dirty - 1);
     }
@@ -266,13 +253,17 @@ static void prepare_release(struct slab *slab) {
 static struct slab *release_some(struct slab *list, uint64_t now) {
     enum zone_kind kind = (enum zone_kind)list->zone;
     struct zone *zone = &zones[kind];
+    const struct slab *bare = NULL; /* one that holds no memory */
     lock_acquire(&zone->lock, RANK_ZONE);
     while (list != NULL && list->zone == kind) {
         struct slab *slab = list;
         list = slab->next;
         slab->next = NULL;
         put_back(zone, slab, now);
+        bare = slab->is_zero ? slab : bare;
     }
+    if (bare != NULL && kind == ZONE_TINY)
+        range_give_headers_back(zone, &zone->ranges[bare->range], bare->number, bare->number + 1);
     bool excess = zone_has_excess(kind);
     bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
     if (purge)

@@ -5,8 +5,8 @@
  *
  * A range:
  *
- *   | guard | bitmaps | headers .. no access | remote bits .. no access | slabs ..  no access |
- *                       ^headers               ^remote              guard ^base ^fresh ^writable
+ *   | guard | bitmaps | headers .. no access | remote bits .. | gone .. | slabs ..  no access |
+ *                       ^headers               ^remote          ^gone guard ^base ^fresh ^writable
  *
  * number = (address - base) >> shift, header = headers + number * sizeof(struct slab). What a slab
  * has in the tables becomes accessible together with it, some MiB of slabs at a time; what has no
@@ -35,9 +35,11 @@ struct range {
     size_t span;    /* bytes, up to slab `count` */
     uintptr_t headers;
     uintptr_t remote; /* remote_bits, SLAB_REMOTE_BYTES of each slab */
+    uintptr_t gone;   /* TINY: a byte of each slab, see headers.c */
     uint32_t fresh, writable, count; /* slab numbers */
-    size_t headers_writable, remote_writable; /* bytes */
+    size_t headers_writable, remote_writable, gone_writable; /* bytes */
     uint32_t huge_from;              /* slabs from here on may lie in huge pages */
+    bool has_remote;                 /* some slab has had remote bits */
     void *mapping;
     size_t mapped_bytes;
     struct hbitmap empty, dirty;
@@ -114,7 +116,7 @@ HOT_INLINE struct slab *zone_find(uintptr_t address) {
 COLD uint64_t *zone_give_remote_bits(struct slab *slab);
 HOT_INLINE uint64_t *zone_remote_bits(struct slab *slab) {
     uint64_t *bits = load_relaxed(&slab->remote_bits);
-    return LIKELY(bits != slab_no_remote) ? bits : zone_give_remote_bits(slab);
+    return LIKELY(bits != NULL) ? bits : zone_give_remote_bits(slab);
 }
 
 /* Whether `address` lies in the first SMALL range. */
@@ -162,6 +164,13 @@ size_t zone_take_growth(enum zone_kind kind);
 /* Gives back some `bytes` of empty slabs' memory, however young, of what is more than a zone may
  * keep for itself (KEEP_DIRTY_BYTES and KEEP_DIRTY_PART); returns the bytes. */
 size_t zone_purge_some(enum zone_kind kind, size_t bytes);
+
+/* headers.c: a copy of the slab's header, in `*copy`; if that was given back, one of an empty slab
+ * of the class that it had last. No slots: there never was one. */
+const struct slab *zone_shape(const struct slab *slab, struct slab *copy);
+
+/* Headers stay as they are from now on: other layers keep more of empty slabs. */
+void zone_keep_headers(void);
 
 /* Slabs that are used for the first time have guards between them, from now on. */
 void zone_use_guards(void);

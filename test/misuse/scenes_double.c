@@ -71,6 +71,24 @@ static void slab_purged(void) {
     fault(blocks[count / 2], blocks[count / 2]);
 }
 
+/* Of so many slabs that the pages of their headers go as well. */
+static void headers_gone(void) {
+    enum { BLOCKS = 1 << 18 };
+    static void *blocks[BLOCKS];
+    static struct slm_breakdown before, after;
+    size_t count = ((size_t)8 << 20) / block_bytes[zone];
+    for (size_t i = 0; i < count; i++)
+        memset(blocks[i] = malloc(request_bytes[zone]), 1, request_bytes[zone]);
+    slm_memory_breakdown(&before);
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
+    slm_purge();
+    slm_memory_breakdown(&after);
+    if (zone == TINY)
+        require(after.metadata.resident_bytes + 50000 < before.metadata.resident_bytes);
+    fault(blocks[count / 2], blocks[count / 2]);
+}
+
 static void free_it(void *p) { free(p); }
 
 static void other_then_owner(void) {
@@ -237,6 +255,7 @@ const struct scene double_scenes[] = {
     {"after_reuse", after_reuse},
     {"slab_gone", slab_gone},
     {"slab_purged", slab_purged},
+    {"headers_gone", headers_gone},
     {"other_then_owner", other_then_owner},
     {"other_then_owner_with_more", other_then_owner_with_more},
     {"owner_then_other", owner_then_other},

@@ -86,7 +86,7 @@ Test(common, a_block_goes_back_to_its_row_once_whoever_frees_it, .init = set_up)
         EXPECT_EQ(slab_count_free(slabs[i]), slabs[i]->slots - 1);
         EXPECT_EQ(i == 0 ? heap_free(of[i]) : free_elsewhere(of[i]), FAULT_NONE);
         EXPECT_EQ(slab_count_free(slabs[i]), slabs[i]->slots);
-        EXPECT_EQ(slabs[i]->remote_bits[0], 0);
+        EXPECT_EQ(slab_remote_bits(slabs[i])[0], 0);
         EXPECT(common_of_slab(slabs[i]) == row(i));
         EXPECT_EQ(heap_free(of[i]), FAULT_DOUBLE_FREE);
         EXPECT_EQ(free_elsewhere(of[i]), FAULT_DOUBLE_FREE);
@@ -348,7 +348,7 @@ Test(common, threads_begin_with_slabs_that_they_share, .init = pretend_many) {
     expect_whole();
     tiny_row()->cache.next_look_ms = 0;
     common_look();
-    EXPECT_EQ(zone_find((uintptr_t)shared[0])->remote_bits[0], 0);
+    EXPECT_EQ(slab_remote_bits(zone_find((uintptr_t)shared[0]))[0], 0);
     EXPECT_EQ(heap_free(shared[0]), FAULT_DOUBLE_FREE);
     expect_whole();
 }

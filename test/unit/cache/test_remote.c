@@ -62,7 +62,7 @@ Test(remote, a_free_sets_a_bit_and_queues_the_slab_once, .init = set_up) {
     EXPECT_EQ(faults[0], FAULT_NONE);
     EXPECT_EQ(slab->owner, (uintptr_t)cache | OWNER_PENDING);
     EXPECT(cache->remote_queue == slab && slab->queue_next == NULL);
-    EXPECT_EQ(slab->remote_bits[0], 1);
+    EXPECT_EQ(slab_remote_bits(slab)[0], 1);
     EXPECT(slab_is_free(slab, 0));
     blocks[0] = blocks[101];
     in_another_thread(free_several);
@@ -99,7 +99,7 @@ Test(remote, the_short_way_does_the_same_and_leaves_faults_to_the_long_one, .ini
     in_another_thread(free_hot);
     EXPECT(cache->remote_queue == slab && slab->queue_next == NULL);
     EXPECT(slab->owner == ((uintptr_t)cache | OWNER_PENDING));
-    EXPECT(slab->remote_bits[0] == 1 && slab->remote_bits[1] == 2);
+    EXPECT(slab_remote_bits(slab)[0] == 1 && slab_remote_bits(slab)[1] == 2);
     cache_drain(cache);
     EXPECT(slab_is_free(slab, 0) && slab_is_free(slab, 1) && slab_is_free(slab, 65));
 }
@@ -130,7 +130,7 @@ Test(remote, the_owner_merges_when_it_drains, .init = set_up) {
     EXPECT_EQ(cache->bins[slab->cls].frees, frees + 100);
     EXPECT_EQ(slab->owner, (uintptr_t)cache);
     EXPECT(cache->remote_queue == NULL);
-    EXPECT_EQ(slab->remote_bits[0] | slab->remote_bits[1], 0);
+    EXPECT_EQ(slab_remote_bits(slab)[0] | slab_remote_bits(slab)[1], 0);
     for (unsigned i = 0; i < 100; i++)
         EXPECT_AT(heap_malloc(BYTES) == blocks[i], i);
 }
@@ -158,7 +158,7 @@ Test(remote, freed_here_then_there_is_found_there, .init = set_up) {
     EXPECT_EQ(heap_free(blocks[0]), FAULT_NONE);
     in_another_thread(free_first);
     EXPECT_EQ(faults[0], FAULT_DOUBLE_FREE);
-    EXPECT_EQ(slab->remote_bits[0], 0);
+    EXPECT_EQ(slab_remote_bits(slab)[0], 0);
 }
 
 Test(remote, freed_there_then_here_is_found_here, .init = set_up) {
@@ -167,7 +167,7 @@ Test(remote, freed_there_then_here_is_found_here, .init = set_up) {
     unsigned free_before = slab_count_free(slab);
     EXPECT_EQ(heap_free(pointer), FAULT_DOUBLE_FREE);
     EXPECT_EQ(slab_count_free(slab), free_before);
-    EXPECT_EQ(slab->remote_bits[0], 1);
+    EXPECT_EQ(slab_remote_bits(slab)[0], 1);
 }
 
 static void free_first_again(void) { faults[1] = heap_free(blocks[0]); }
