@@ -17,7 +17,8 @@ _Static_assert(SLM_CLASS_COUNT == CLASS_COUNT, "the public header counts the cla
 
 static bool visit_slab(struct slab *slab, void *context) {
     struct slm_stats *stats = context;
-    struct slm_zone_stats *zone = slab->zone == ZONE_TINY ? &stats->tiny : &stats->small;
+    struct slm_zone_stats *zone =
+        load_relaxed(&slab->zone) == ZONE_TINY ? &stats->tiny : &stats->small;
     uint8_t state = load_relaxed(&slab->state);
     stats->metadata_bytes += sizeof *slab + SLAB_REMOTE_BYTES;
     if (state == SLAB_EMPTY || state == SLAB_CLAIMED) {

@@ -38,9 +38,9 @@ static bool find_place(const struct slab *slab, struct place *place) {
 }
 
 static void name(struct slab *slab, const struct place *place) {
-    slab->zone = (uint8_t)place->kind;
-    slab->range = (uint16_t)place->index;
-    slab->number = (uint32_t)place->number;
+    store_relaxed(&slab->zone, (uint8_t)place->kind);
+    store_relaxed(&slab->range, (uint16_t)place->index);
+    store_relaxed(&slab->number, (uint32_t)place->number);
 }
 
 /* By the header's address: a thread that frees what is free already may find the header empty. */
@@ -77,7 +77,8 @@ struct slab *range_name_slab(struct range *range, unsigned index, enum zone_kind
                              size_t number) {
     struct slab *slab = range_slab(range, number);
     unsigned gone = range_gone(range, number);
-    name(slab, &(struct place){kind, index, number});
+    if (gone != 0 || number == range->fresh)
+        name(slab, &(struct place){kind, index, number});
     if (gone != 0) {
         clear_remote(range, number);
         put_shape(slab, gone - 1);

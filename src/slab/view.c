@@ -9,9 +9,9 @@ enum { TRIES = 8 };
 /* From the class and the slab's number alone, so that all of it is of one life. */
 static void see_shape(const struct slab *slab, struct slab_view *view) {
     const struct size_class *c = &size_classes[view->cls];
-    size_t start = slab_start_bytes(c, slab->number);
+    size_t start = slab_start_bytes(c, load_relaxed(&slab->number));
     view->memory = zone_slab_memory(slab);
-    view->slab_bytes = (size_t)1 << slab_shift_of((enum zone_kind)slab->zone);
+    view->slab_bytes = (size_t)1 << slab_shift_of((enum zone_kind)load_relaxed(&slab->zone));
     view->base = view->memory + start;
     view->slot_bytes = c->slot_bytes;
     view->slots = class_slots(view->cls, start);
@@ -37,7 +37,7 @@ bool slab_look(const struct slab *slab, struct slab_view *view) {
         unsigned cls;
         view->state = slab_state_in_class(slab, &view->cls);
         if (view->state == SLAB_EMPTY || view->state == SLAB_CLAIMED || view->cls >= CLASS_COUNT ||
-            size_classes[view->cls].zone != slab->zone)
+            size_classes[view->cls].zone != load_relaxed(&slab->zone))
             return false;
         view->owner = load_relaxed(&slab->owner);
         see_shape(slab, view);

@@ -75,8 +75,9 @@ struct slab *zone_find_slow(uintptr_t address) {
 }
 
 uintptr_t zone_slab_memory(const struct slab *slab) {
-    const struct range *range = &zones[slab->zone].ranges[slab->range];
-    return range->base + ((uintptr_t)slab->number << slab_shift_of((enum zone_kind)slab->zone));
+    enum zone_kind kind = (enum zone_kind)load_relaxed(&slab->zone);
+    const struct range *range = &zones[kind].ranges[load_relaxed(&slab->range)];
+    return range->base + ((uintptr_t)load_relaxed(&slab->number) << slab_shift_of(kind));
 }
 
 static bool uses_guards;

@@ -84,7 +84,7 @@ static void headers_gone(void) {
         free(blocks[i]);
     slm_purge();
     slm_memory_breakdown(&after);
-    if (zone == TINY)
+    if (zone == TINY && !SLM_TORTURE) /* in which purges fail */
         require(after.metadata.resident_bytes + 50000 < before.metadata.resident_bytes);
     fault(blocks[count / 2], blocks[count / 2]);
 }
