@@ -249,6 +249,26 @@ static void prepare_release(struct slab *slab) {
     slab->is_zero = is_zero || slab->is_hollow;
 }
 
+/* With the lock held: is it time again to look for slabs that were empty for long? */
+static bool is_purge_due(struct zone *zone, uint64_t now) {
+    if (zone->dirty == 0 || now < zone->next_purge_ms)
+        return false;
+    store_relaxed(&zone->next_purge_ms, now + option_get(OPTION_purge_delay) / 2);
+    return true;
+}
+
+/* A zone in which nothing is freed any more: those that it has emptied grow old all the same. */
+static void purge_if_due(enum zone_kind kind, uint64_t now) {
+    struct zone *zone = &zones[kind];
+    if (LIKELY(load_relaxed(&zone->dirty) == 0) || now < load_relaxed(&zone->next_purge_ms))
+        return;
+    lock_acquire(&zone->lock, RANK_ZONE);
+    bool purge = is_purge_due(zone, now);
+    lock_release(&zone->lock, RANK_ZONE);
+    if (purge)
+        zone_purge_expired(kind, option_purge_before(now));
+}
+
 /* Those at the list's beginning that are of one zone, by one acquisition of its lock (a thread that
  * ends gives back some two dozen). Returns the others. */
 static struct slab *release_some(struct slab *list, uint64_t now) {
@@ -266,9 +286,7 @@ static struct slab *release_some(struct slab *list, uint64_t now) {
     if (bare != NULL && kind == ZONE_TINY)
         range_give_headers_back(zone, &zone->ranges[bare->range], bare->number, bare->number + 1);
     bool excess = zone_has_excess(kind);
-    bool purge = zone->dirty > 0 && now >= zone->next_purge_ms;
-    if (purge)
-        zone->next_purge_ms = now + option_get(OPTION_purge_delay) / 2;
+    bool purge = is_purge_due(zone, now);
     lock_release(&zone->lock, RANK_ZONE);
     if (purge) {
         zone_purge_expired(kind, option_purge_before(now));
@@ -276,6 +294,7 @@ static struct slab *release_some(struct slab *list, uint64_t now) {
     }
     if (UNLIKELY(excess))
         zone_purge_excess(kind);
+    purge_if_due(kind == ZONE_TINY ? ZONE_SMALL : ZONE_TINY, now);
     return list;
 }
 
@@ -295,7 +314,7 @@ void zone_release(struct slab *slab) {
 void zone_look_soon(void) {
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
         lock_acquire(&zones[kind].lock, RANK_ZONE);
-        zones[kind].next_purge_ms = 0;
+        store_relaxed(&zones[kind].next_purge_ms, 0);
         lock_release(&zones[kind].lock, RANK_ZONE);
     }
 }
