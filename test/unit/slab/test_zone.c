@@ -413,6 +413,20 @@ Test(zone, a_shorter_delay_holds_for_what_is_empty_already, .init = set_up_with_
     EXPECT_EQ(zones[ZONE_TINY].dirty, 0);
 }
 
+Test(zone, what_is_old_goes_though_only_the_other_zone_is_used, .init = set_up_with_purges) {
+    choose("purge_delay=never");
+    release_dirty(10);
+    zone_release(acquire_written(SMALL_CLASS, ME));
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 10);
+    choose("purge_delay=0");
+    zone_release(acquire_written(SMALL_CLASS, ME));
+    EXPECT_EQ(zones[ZONE_TINY].dirty, 10); /* as above */
+    zone_look_soon();
+    zone_release(acquire_written(SMALL_CLASS, ME));
+    EXPECT(zones[ZONE_TINY].dirty == 0 || SLM_TORTURE);
+    EXPECT(zones[ZONE_TINY].purges > 0);
+}
+
 /* --- huge pages ------------------------------------------------------------------------------- */
 
 enum { PER_PAGE = HUGE_PAGE_BYTES >> TINY_SLAB_SHIFT };
