@@ -69,10 +69,6 @@ static void put_shape(struct slab *slab, unsigned cls) {
     store_relaxed(&slab->state, SLAB_EMPTY);
 }
 
-static void set_gone(const struct range *range, size_t number, uint8_t gone) {
-    store_relaxed((uint8_t *)range->gone + number, gone);
-}
-
 struct slab *range_name_slab(struct range *range, unsigned index, enum zone_kind kind,
                              size_t number) {
     struct slab *slab = range_slab(range, number);
@@ -81,8 +77,9 @@ struct slab *range_name_slab(struct range *range, unsigned index, enum zone_kind
         name(slab, &(struct place){kind, index, number});
     if (gone != 0) {
         clear_remote(range, number);
-        put_shape(slab, gone - 1);
-        set_gone(range, number, 0);
+        put_shape(slab, gone % GONE_DECOMMITTED - 1);
+        slab->is_decommitted = gone >= GONE_DECOMMITTED;
+        range_set_gone(range, number, 0);
     }
     return slab;
 }
@@ -97,7 +94,7 @@ const struct slab *zone_shape(const struct slab *slab, struct slab *copy) {
         return copy;
     *copy = (struct slab){0};
     name(copy, &place);
-    put_shape(copy, gone - 1);
+    put_shape(copy, gone % GONE_DECOMMITTED - 1);
     return copy;
 }
 
@@ -122,19 +119,21 @@ static struct os_run pages_of(uintptr_t table, size_t entry_bytes, size_t first,
 /* With the lock held: what has a header in these pages is in nobody's reach. */
 static void take_out(struct zone *zone, struct range *range, size_t first, size_t end) {
     for (size_t number = first; number < end; number++) {
-        set_gone(range, number, (uint8_t)(range_slab(range, number)->cls + 1));
+        range_set_gone(range, number, range_slab(range, number)->cls + 1u);
         hbitmap_remove(&range->empty, number);
     }
     zone->purging += end - first;
+    zone->purging_bare += end - first;
 }
 
 static void put_in(struct zone *zone, struct range *range, size_t first, size_t end, bool stay) {
     for (size_t number = first; number < end; number++) {
         if (stay)
-            set_gone(range, number, 0);
+            range_set_gone(range, number, 0);
         hbitmap_insert(&range->empty, number);
     }
     zone->purging -= end - first;
+    zone->purging_bare -= end - first;
 }
 
 void range_give_headers_back(struct zone *zone, struct range *range, size_t first, size_t end) {

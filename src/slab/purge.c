@@ -220,12 +220,15 @@ static void recover_range(struct zone *zone, struct range *range) {
         if (slab->state != SLAB_EMPTY || hbitmap_has(&range->empty, number) ||
             slab_is_guard(slab))
             continue;
-        slab->is_zero = 0;
         hbitmap_insert(&range->empty, number);
+        zone->purging--;
+        if (range_gone(range, number) != 0)
+            continue;
+        slab->is_zero = 0;
         hbitmap_insert(&range->dirty, number);
         store_relaxed(&zone->dirty, zone->dirty + 1);
-        zone->purging--;
     }
+    zone->purging_bare = 0;
 }
 
 void zone_recover_purged(void) {

@@ -126,8 +126,19 @@ bool range_extend(struct range *range, enum zone_kind kind) {
 }
 
 static bool is_committed_empty(const struct range *range, size_t number) {
-    return number < range->fresh && hbitmap_has(&range->empty, number) &&
-           !range_slab(range, number)->is_decommitted;
+    if (number >= range->fresh || !hbitmap_has(&range->empty, number))
+        return false;
+    unsigned gone = range_gone(range, number);
+    return gone != 0 ? gone < GONE_DECOMMITTED : !range_slab(range, number)->is_decommitted;
+}
+
+/* A header that was given back stays so. */
+static void note_decommitted(const struct range *range, size_t number) {
+    unsigned gone = range_gone(range, number);
+    if (gone != 0)
+        range_set_gone(range, number, gone | GONE_DECOMMITTED);
+    else
+        range_slab(range, number)->is_decommitted = range_slab(range, number)->is_zero = 1;
 }
 
 size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *dirty) {
@@ -144,8 +155,7 @@ size_t range_decommit_empty(struct range *range, enum zone_kind kind, size_t *di
             bytes += length;
             os_advise_huge((void *)(range->base + (start << shift)), length, false);
             for (size_t number = start; number < end; number++) {
-                struct slab *slab = range_slab(range, number);
-                slab->is_decommitted = slab->is_zero = 1;
+                note_decommitted(range, number);
                 if (hbitmap_has(&range->dirty, number)) {
                     store_relaxed(dirty, *dirty - 1);
                     account_give((size_t)1 << shift);

@@ -13,7 +13,10 @@ static inline uintptr_t range_tables(const struct range *range) {
 static inline uint64_t *range_remote_bits(const struct range *range, size_t number) {
     return (uint64_t *)(range->remote + number * SLAB_REMOTE_BYTES);
 }
-/* Of an empty slab whose header was given back, its last class and 1; else 0. */
+/* Of an empty slab whose header was given back, its last class and 1; else 0. What its header would
+ * say is added to it. */
+enum { GONE_DECOMMITTED = 128 };
+_Static_assert(TINY_CLASSES + 1 < GONE_DECOMMITTED, "classes and a flag fit in a byte");
 static inline unsigned range_gone(const struct range *range, size_t number) {
     return number < load_relaxed(&range->gone_writable)
                ? load_relaxed((const uint8_t *)range->gone + number)
@@ -28,6 +31,10 @@ bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes);
 
 /* Makes slab number `fresh` usable; false if there is no memory or the range is used up. */
 bool range_extend(struct range *range, enum zone_kind kind);
+
+static inline void range_set_gone(const struct range *range, size_t number, unsigned gone) {
+    store_relaxed((uint8_t *)range->gone + number, (uint8_t)gone);
+}
 
 /* headers.c: a slab that is fresh or empty gets its name, and its header back. With the lock. */
 struct slab *range_name_slab(struct range *range, unsigned index, enum zone_kind kind,

@@ -202,8 +202,9 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
             store_relaxed(&zone->used_peak, zone->used);
         if (slab->is_zero)
             keep_note_needed(&zone->keep, (size_t)1 << slab_shift_of(kind));
-        if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
-            zone->held_peak = zone->used + zone->dirty + zone->purging;
+        size_t held = zone->used + zone->dirty + zone->purging - zone->purging_bare;
+        if (held > zone->held_peak) {
+            zone->held_peak = held;
             fetch_add_relaxed(&zone->growth, 1);
             watch_note_growth();
         }

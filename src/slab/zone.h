@@ -52,6 +52,7 @@ struct zone {
     size_t used_peak;
     size_t dirty;         /* empty slabs that still hold memory */
     size_t purging;       /* empty slabs that a purge has in hand */
+    size_t purging_bare;  /* of them, those that hold no memory: their headers go (headers.c) */
     size_t held_peak;     /* most slabs ever that were used, dirty or in a purge's hands */
     size_t guards;        /* slabs left out */
     size_t growth;        /* how much it has grown since zone_take_growth */

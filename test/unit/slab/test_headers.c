@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include "core/account.h"
 #include "slab/range.h"
 #include "slab/verify.h"
 #include "slab/view.h"
@@ -171,16 +172,48 @@ Test(headers, they_stay_where_checks_keep_more_of_slabs, .init = take_all) {
 }
 
 /* What has pages that can't be accessed is not forgotten. */
+static void take_decommitted(void) {
+    verify();
+    for (unsigned i = 0; i < SLABS; i++) {
+        struct slab *slab = acquire_written(i % CLASSES, ME); /* or it would crash */
+        EXPECT_AT(slab == slabs[i] && !slab->is_decommitted, i);
+    }
+    verify();
+    EXPECT_EQ(account.held, (size_t)SLABS << TINY_SLAB_SHIFT);
+}
+
 Test(headers, those_of_decommitted_slabs_stay, .init = take_all) {
     release_all_but(SLABS);
     EXPECT(zone_decommit(ZONE_TINY) > 0);
     purge();
     for (unsigned i = 0; i < SLABS; i++)
         EXPECT_AT(!is_gone(i) || !slabs[i]->is_decommitted, i);
-    verify();
-    for (unsigned i = 0; i < SLABS; i++) {
-        struct slab *slab = acquire_written(i % CLASSES, ME); /* or it would crash */
-        EXPECT_AT(slab == slabs[i], i);
-    }
-    verify();
+    take_decommitted();
+}
+
+Test(headers, they_do_not_come_back_to_note_that_slabs_are_decommitted, .init = take_all) {
+    release_all_but(SLABS);
+    purge();
+    EXPECT(zone_decommit(ZONE_TINY) > 0);
+    EXPECT(resident_headers() <= 2 || SLM_TORTURE);
+    EXPECT_EQ(zone_decommit(ZONE_TINY), 0);
+    take_decommitted();
+}
+
+/* In a child that was forked while another thread was giving headers back: nothing was charged for
+ * those slabs. */
+Test(headers, what_is_in_hand_is_taken_back_after_a_fork, .init = take_all) {
+    struct zone *zone = &zones[ZONE_TINY];
+    struct range *range = &zone->ranges[0];
+    release_all_but(SLABS);
+    purge();
+    size_t held = account.held;
+    for (unsigned i = 0; i < SLABS; i++)
+        if (is_gone(i))
+            hbitmap_remove(&range->empty, i), zone->purging++, zone->purging_bare++;
+    EXPECT(zone->purging > 0);
+    zone_recover_purged();
+    EXPECT_EQ(zone->purging + zone->purging_bare + zone->dirty, 0);
+    EXPECT_EQ(account.held, held);
+    take_decommitted();
 }
