@@ -69,14 +69,31 @@ static struct slab **list_of(struct cache *cache, const struct slab *slab) {
     }
 }
 
+static void list_partial(struct bin *bin, struct slab *slab) {
+    struct slab **list = &bin->lists[LIST_PARTIAL];
+    if (*list != NULL && slab->relink_fraction != 0) {
+        slab_list_push(list, slab);
+        return;
+    }
+    slab_list_append(list, *list != NULL ? bin->last_partial : NULL, slab);
+    bin->last_partial = slab;
+}
+
 void cache_list_as(struct cache *cache, struct slab *slab, enum slab_state state) {
     store_relaxed(&slab->state, state);
+    if (state == SLAB_PARTIAL) {
+        list_partial(cache_bin(cache, slab->cls), slab);
+        return;
+    }
     if (state == SLAB_SPARSE)
         slab->sparse_at = cache->looks;
     slab_list_push(list_of(cache, slab), slab);
 }
 
 void cache_unlist(struct cache *cache, struct slab *slab) {
+    struct bin *bin = cache_bin(cache, slab->cls);
+    if (bin->last_partial == slab)
+        bin->last_partial = slab->prev;
     slab_list_remove(list_of(cache, slab), slab);
 }
 
@@ -171,15 +188,18 @@ void cache_countdown_over(struct cache *cache, struct slab *slab) {
         cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
         return;
     }
-    cache_unlist(cache, slab);
     unsigned mark = cache_relink_mark(slab);
     unsigned sparse = cache_sparse_mark(slab);
     if (LIKELY(slab->state == SLAB_FULL && slab->countdown == 0 && mark < sparse)) {
         /* As most often: no need to count that so many are free. */
+        struct bin *bin = cache_bin(cache, slab->cls);
+        slab_list_remove(&bin->lists[LIST_FULL], slab);
         cache_restart_countdown(cache, slab, sparse - mark);
-        cache_list_as(cache, slab, SLAB_PARTIAL);
+        store_relaxed(&slab->state, SLAB_PARTIAL);
+        list_partial(bin, slab);
         return;
     }
+    cache_unlist(cache, slab);
     cache_settle(cache, slab);
 }
 
@@ -215,7 +235,8 @@ static void retire_full(struct cache *cache, unsigned cls) {
         return;
     slab->relink_fraction = load_relaxed(&zones[slab->zone].relink_fraction);
     cache_restart_countdown(cache, slab, cache_relink_mark(slab));
-    cache_list_as(cache, slab, SLAB_FULL);
+    store_relaxed(&slab->state, SLAB_FULL);
+    slab_list_push(&cache_bin(cache, cls)->lists[LIST_FULL], slab);
 }
 
 void cache_retire_current(struct cache *cache, unsigned cls) {
@@ -226,10 +247,11 @@ void cache_retire_current(struct cache *cache, unsigned cls) {
 
 /* The densest first, so that sparse ones may become empty; those that hold no memory last. */
 static struct slab *take_listed(struct cache *cache, unsigned cls) {
+    struct bin *bin = cache_bin(cache, cls);
     for (unsigned list = LIST_PARTIAL; list <= LIST_PURGED; list++) {
-        struct slab *slab = cache_bin(cache, cls)->lists[list];
-        if (slab != NULL) {
-            cache_unlist(cache, slab);
+        struct slab *slab = bin->lists[list];
+        if (slab != NULL) { /* last_partial as well: then it means nothing until there is another */
+            slab_list_remove(&bin->lists[list], slab);
             return slab;
         }
     }

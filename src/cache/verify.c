@@ -53,17 +53,21 @@ static bool verify_member(const struct cache *cache, const struct slab *slab, un
     return verify_countdown(slab, violation);
 }
 
-static bool verify_list(const struct cache *cache, const struct slab *head, unsigned cls,
-                        enum slab_state state, size_t *listed, struct violation *violation) {
+static bool verify_list(const struct cache *cache, const struct bin *bin, unsigned list,
+                        unsigned cls, size_t *listed, struct violation *violation) {
+    static const enum slab_state states[LISTS] = {SLAB_PARTIAL, SLAB_SPARSE, SLAB_PURGED,
+                                                  SLAB_FULL};
     const struct slab *before = NULL;
-    for (const struct slab *slab = head; slab != NULL; slab = slab->next) {
+    for (const struct slab *slab = bin->lists[list]; slab != NULL; slab = slab->next) {
         MUST_HOLD(++*listed <= cache->verify_slabs, "a cache lists slabs that are not its own",
                   cache);
         MUST_HOLD(slab->prev == before, "a cache's list is linked wrongly", zone_slab_memory(slab));
-        if (!verify_member(cache, slab, cls, state, violation))
+        if (!verify_member(cache, slab, cls, states[list], violation))
             return false;
         before = slab;
     }
+    MUST_HOLD(list != LIST_PARTIAL || before == NULL || before == bin->last_partial,
+              "a cache takes another slab for its last partial one", cache);
     return true;
 }
 
@@ -103,10 +107,8 @@ bool cache_verify_still(const struct cache *cache, struct violation *violation) 
                 return false;
         }
         const struct bin *bin = &cache->bins[cls - cache->first_class];
-        static const enum slab_state states[LISTS] = {SLAB_PARTIAL, SLAB_SPARSE, SLAB_PURGED,
-                                                      SLAB_FULL};
         for (unsigned list = 0; list < LISTS; list++)
-            if (!verify_list(cache, bin->lists[list], cls, states[list], &listed, violation))
+            if (!verify_list(cache, bin, list, cls, &listed, violation))
                 return false;
     }
     if (cache_is_common(cache) && !verify_away(cache, &listed, violation))

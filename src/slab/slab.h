@@ -282,6 +282,13 @@ HOT_INLINE void slab_list_push(struct slab **head, struct slab *slab) {
     store_relaxed(head, slab); /* a depot's is looked at without its lock */
 }
 
+/* Behind the last one; NULL: the list is empty. */
+HOT_INLINE void slab_list_append(struct slab **head, struct slab *last, struct slab *slab) {
+    slab->next = NULL;
+    slab->prev = last;
+    *(last != NULL ? &last->next : head) = slab;
+}
+
 HOT_INLINE void slab_list_remove(struct slab **head, struct slab *slab) {
     if (slab->prev != NULL)
         slab->prev->next = slab->next;

@@ -270,6 +270,12 @@ static void purge_if_due(enum zone_kind kind, uint64_t now) {
         zone_purge_expired(kind, option_purge_before(now));
 }
 
+void zone_purge_due(void) {
+    uint64_t now = os_clock_ms();
+    purge_if_due(ZONE_TINY, now);
+    purge_if_due(ZONE_SMALL, now);
+}
+
 /* Those at the list's beginning that are of one zone, by one acquisition of its lock (a thread that
  * ends gives back some two dozen). Returns the others. */
 static struct slab *release_some(struct slab *list, uint64_t now) {

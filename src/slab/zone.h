@@ -148,6 +148,10 @@ size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
 /* The same for what has been kept in vain: less is kept from then on (core/keep.h). */
 size_t zone_purge_expired(enum zone_kind kind, uint64_t before_ms);
 
+/* The same for both zones and what purge_delay says, if the last look was long ago: for threads in
+ * whose slabs blocks come and go, but which seldom empty one. */
+void zone_purge_due(void);
+
 /* With the lock held: there are more empty slabs that hold memory than are to be kept, by a part
  * that is worth system calls. */
 bool zone_has_excess(enum zone_kind kind);

@@ -164,6 +164,44 @@ Test(cache, a_slab_is_relinked_when_worth_it_and_given_back_when_empty, .init = 
     expect_invariants();
 }
 
+/* The slab that has waited longest gives most; in a large zone those that wait are to drain. */
+static void expect_order(uint8_t relink_fraction) {
+    enum { SLABS = 5 };
+    static void *pointers[SLABS][SLAB_SLOTS_MAX];
+    struct slab *slabs[SLABS];
+    for (unsigned i = 0; i < SLABS; i++) {
+        slabs[i] = cache_refill(cache, CLS, true);
+        for (size_t slot = 0; slot < slabs[i]->slots; slot++)
+            pointers[i][slot] = take(CLS);
+    }
+    take(CLS);
+    for (unsigned i = 0; i < SLABS; i++) {
+        slabs[i]->relink_fraction = relink_fraction;
+        for (size_t k = 0; k < slabs[i]->slots / 3; k++)
+            give(pointers[i][k]);
+        EXPECT_EQ(slabs[i]->state, SLAB_PARTIAL);
+        expect_invariants();
+    }
+    bool oldest_first = relink_fraction == 0;
+    for (size_t k = slabs[2]->slots / 3; k < slabs[2]->slots; k++)
+        give(pointers[2][k]); /* one in the middle leaves the list */
+    for (unsigned i = 0; i < SLABS; i++) {
+        if (i == 2)
+            continue;
+        while (cache_current(cache, CLS)->summary != 0)
+            take(CLS);
+        take(CLS);
+        EXPECT_AT(cache_current(cache, CLS) == slabs[oldest_first ? i : SLABS - 1 - i], i);
+        expect_invariants();
+    }
+}
+
+Test(cache, the_slab_that_was_partial_first_is_used_first, .init = set_up) { expect_order(0); }
+
+Test(cache, in_a_large_zone_it_is_that_which_was_partial_last, .init = set_up) {
+    expect_order(RELINK_FRACTION);
+}
+
 Test(cache, a_partial_slab_is_used_before_a_fresh_one, .init = set_up) {
     static void *pointers[SLAB_SLOTS_MAX];
     struct slab *slab = cache_refill(cache, CLS, true);

@@ -194,6 +194,8 @@ Test(verify, lists_of_the_own_cache) {
     DAMAGE(full->next->prev, NULL, "a cache's list is linked wrongly");
     DAMAGE(full->next, NULL, "a cache has lost a slab");
     DAMAGE(partial->next->prev, partial->next, "a cache's list is linked wrongly");
+    DAMAGE(cache->bins[partial->cls].last_partial, full,
+           "a cache takes another slab for its last partial one");
     cache_purge_pages(cache);
     expect_whole();
     struct slab *purged = on_list(a_purged);
