@@ -39,7 +39,7 @@ struct depot;
 
 /* A slab's list in its bin, by its state; slabs are taken from the first that is not empty. Of the
  * partial ones that which has waited longest: more of it has become free meanwhile, and it serves
- * for longer (perf/bench replace: 0.56 of the changes of slab, and 1 % more memory). In a large
+ * for longer (perf/bench replace: 0.56 of the changes of slab, 1 % more memory). In a large
  * zone that which became partial last: the others go on to drain, and may become empty when the
  * program needs less of their size (perf/memory evict: 1.15 instead of 1.24). */
 enum { LIST_PARTIAL, LIST_SPARSE, LIST_PURGED, LIST_FULL, LISTS };

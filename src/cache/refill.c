@@ -23,12 +23,8 @@ enum { CURRENT_FEW_PART = 8, FEW_TIMES_MAX = 3 };
 
 unsigned cache_relink_mark(const struct slab *slab) {
     unsigned slots = (unsigned)slab->slots;
-    unsigned mark = slots / RELINK_FRACTION;
-    unsigned few = slots / RELINK_FEW_FRACTION;
-    few = few < RELINK_SLOTS ? few : RELINK_SLOTS;
-    mark = mark > few ? mark : few;
-    if (slab->relink_fraction != 0)
-        mark = slots / slab->relink_fraction;
+    unsigned mark =
+        slots / (slab->relink_fraction != 0 ? slab->relink_fraction : RELINK_FRACTION);
     return SLM_TORTURE || mark == 0 || slab->slot_bytes > FINE_MAX_BYTES ? 1 : mark;
 }
 
