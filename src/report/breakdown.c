@@ -155,7 +155,7 @@ static void add_table(struct walk *walk, uintptr_t start, uintptr_t table_bytes,
 static void add_range(struct walk *walk, const struct range *range, size_t shift) {
     size_t fresh = load_acquire(&range->fresh);
     size_t writable = load_acquire(&range->writable);
-    uintptr_t tables = range_tables(range);
+    uintptr_t tables = range->bitmaps - load_relaxed(&range->gone_writable);
     uintptr_t headers_end = range->headers + writable * sizeof(struct slab);
     uintptr_t used_end = range->base + (fresh << shift);
     uintptr_t end = range->base + (writable << shift);

@@ -1,5 +1,5 @@
 /* Purpose: range.h: the headers of empty slabs go back to the system as well.
- * Owns:    a range's `gone`.
+ * Owns:    a range's `gone`, which lies in front of its bitmaps, backwards.
  * Locking: the zone's, but not while memory is given back. zone_shape takes none.
  *
  * Headers and remote bits are 2 % of TINY slabs, for as many as were ever needed at once. Where all

@@ -4,14 +4,14 @@
 #include "core/account.h"
 #include "core/options.h"
 
-enum { RANGE_LARGE_BYTES = 64 << 20 };
+enum { RANGE_LARGE_BYTES = 64 << 20, GONE_FIRST_BYTES = 16 << 10 };
 
 static size_t headers_bytes(size_t slabs) { return slabs * sizeof(struct slab); }
 static size_t remote_bytes(size_t slabs) { return slabs * SLAB_REMOTE_BYTES; }
 
 static size_t layout_bytes(size_t slabs) {
-    return 2 * hbitmap_bytes(slabs) + CACHE_LINE + headers_bytes(slabs) + os_page_bytes +
-           remote_bytes(slabs) + os_page_bytes + slabs;
+    return slabs + os_page_bytes + 2 * hbitmap_bytes(slabs) + CACHE_LINE + headers_bytes(slabs) +
+           os_page_bytes + remote_bytes(slabs);
 }
 
 /* Where everything lies in `bytes` of reserved memory; false if nothing is left for slabs. */
@@ -28,21 +28,38 @@ static bool lay_out(struct range *range, size_t shift) {
         return false;
     range->count = (uint32_t)((end - range->base) >> shift);
     range->span = (size_t)range->count << shift;
-    range->headers = round_up(start + 2 * hbitmap_bytes(count), CACHE_LINE);
+    range->bitmaps = round_up(start + count, os_page_bytes);
+    range->headers = round_up(range->bitmaps + 2 * hbitmap_bytes(count), CACHE_LINE);
     range->remote = round_up(range->headers + headers_bytes(count), os_page_bytes);
-    range->gone = round_up(range->remote + remote_bytes(count), os_page_bytes);
-    hbitmap_init(&range->empty, (void *)start, count);
-    hbitmap_init(&range->dirty, (char *)start + hbitmap_bytes(count), count);
+    hbitmap_init(&range->empty, (void *)range->bitmaps, count);
+    hbitmap_init(&range->dirty, (char *)range->bitmaps + hbitmap_bytes(count), count);
     return true;
 }
 
-/* The bitmaps, which are small and touched sparsely, are made writable whole; of the headers, only
- * what shares their last page. */
-static bool prepare_bitmaps(struct range *range) {
-    uintptr_t start = range_tables(range);
+/* The bitmaps, which are small and touched sparsely, are made writable whole; of `gone`, in front
+ * of them, what will do for a GiB of slabs; of the headers, only what shares their last page. */
+static bool prepare_bitmaps(struct range *range, enum zone_kind kind) {
+    size_t gone = round_down(range->bitmaps - range_tables(range), os_page_bytes);
+    if (gone > GONE_FIRST_BYTES)
+        gone = GONE_FIRST_BYTES;
+    range->gone_writable = kind == ZONE_TINY ? gone : 0;
+    uintptr_t start = range->bitmaps - range->gone_writable;
     size_t bytes = round_up(range->headers - start, os_page_bytes);
     range->headers_writable = start + bytes - range->headers;
     return os_commit((void *)start, bytes);
+}
+
+/* `gone` grows towards lower addresses: so it is one mapping with the bitmaps, and what lies in
+ * front of it one with the guard. */
+static bool extend_gone(struct range *range, size_t slabs) {
+    if (slabs <= range->gone_writable)
+        return true;
+    size_t left = range->bitmaps - range->gone_writable - range_tables(range);
+    size_t step = left < COMMIT_METADATA_BYTES ? left : COMMIT_METADATA_BYTES;
+    if (!os_commit((void *)(range->bitmaps - range->gone_writable - step), step))
+        return false;
+    store_relaxed(&range->gone_writable, range->gone_writable + step);
+    return true;
 }
 
 AT_START bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes) {
@@ -54,7 +71,7 @@ AT_START bool range_reserve(struct range *range, enum zone_kind kind, size_t byt
     if (range->mapping == NULL)
         return false;
     os_advise_huge(range->mapping, range->mapped_bytes, false);
-    if (lay_out(range, shift) && prepare_bitmaps(range))
+    if (lay_out(range, shift) && prepare_bitmaps(range, kind))
         return true;
     os_unmap(range->mapping, range->mapped_bytes);
     return false;
@@ -82,10 +99,9 @@ static bool extend_table(uintptr_t table, uintptr_t end, size_t *writable, size_
 static bool extend_tables(struct range *range, enum zone_kind kind, size_t slabs) {
     return extend_table(range->headers, range->remote, &range->headers_writable,
                         headers_bytes(slabs)) &&
-           extend_table(range->remote, range->gone, &range->remote_writable,
+           extend_table(range->remote, range_tables_end(range), &range->remote_writable,
                         remote_bytes(slabs)) &&
-           (kind != ZONE_TINY || extend_table(range->gone, range_tables_end(range),
-                                              &range->gone_writable, slabs));
+           (kind != ZONE_TINY || extend_gone(range, slabs));
 }
 
 /* What has just become writable, if the heap is large enough. It lies on borders of huge pages, for

@@ -13,13 +13,16 @@ static inline uintptr_t range_tables(const struct range *range) {
 static inline uint64_t *range_remote_bits(const struct range *range, size_t number) {
     return (uint64_t *)(range->remote + number * SLAB_REMOTE_BYTES);
 }
+static inline uint8_t *range_gone_entry(const struct range *range, size_t number) {
+    return (uint8_t *)(range->bitmaps - 1 - number);
+}
 /* Of an empty slab whose header was given back, its last class and 1; else 0. What its header would
  * say is added to it. */
 enum { GONE_DECOMMITTED = 128 };
 _Static_assert(TINY_CLASSES + 1 < GONE_DECOMMITTED, "classes and a flag fit in a byte");
 static inline unsigned range_gone(const struct range *range, size_t number) {
     return number < load_relaxed(&range->gone_writable)
-               ? load_relaxed((const uint8_t *)range->gone + number)
+               ? load_relaxed(range_gone_entry(range, number))
                : 0;
 }
 static inline uintptr_t range_tables_end(const struct range *range) {
@@ -33,7 +36,7 @@ bool range_reserve(struct range *range, enum zone_kind kind, size_t bytes);
 bool range_extend(struct range *range, enum zone_kind kind);
 
 static inline void range_set_gone(const struct range *range, size_t number, unsigned gone) {
-    store_relaxed((uint8_t *)range->gone + number, (uint8_t)gone);
+    store_relaxed(range_gone_entry(range, number), (uint8_t)gone);
 }
 
 /* headers.c: a slab that is fresh or empty gets its name, and its header back. With the lock. */

@@ -5,8 +5,8 @@
  *
  * A range:
  *
- *   | guard | bitmaps | headers .. no access | remote bits .. | gone .. | slabs ..  no access |
- *                       ^headers               ^remote          ^gone guard ^base ^fresh ^writable
+ *   | guard .. gone | bitmaps | headers .. no access | remote bits .. | slabs ..  no access |
+ *                     ^bitmaps  ^headers               ^remote    guard ^base ^fresh ^writable
  *
  * number = (address - base) >> shift, header = headers + number * sizeof(struct slab). What a slab
  * has in the tables becomes accessible together with it, some MiB of slabs at a time; what has no
@@ -33,9 +33,9 @@ enum { GUARDS_CLOSE = 1024, GUARDS_MAX = 2048, GUARDS_APART = 16, SLAB_LEFT_OUT 
 struct range {
     uintptr_t base; /* of slab 0 */
     size_t span;    /* bytes, up to slab `count` */
+    uintptr_t bitmaps; /* behind `gone`: TINY's has a byte of each slab, the last one slab 0's */
     uintptr_t headers;
     uintptr_t remote; /* remote_bits, SLAB_REMOTE_BYTES of each slab */
-    uintptr_t gone;   /* TINY: a byte of each slab, see headers.c */
     uint32_t fresh, writable, count; /* slab numbers */
     size_t headers_writable, remote_writable, gone_writable; /* bytes */
     uint32_t huge_from;              /* slabs from here on may lie in huge pages */
