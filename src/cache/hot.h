@@ -116,10 +116,11 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     unsigned cls = coarse_class_of_step[coarse_step(bytes)];
     if (cls < TINY_CLASSES)
         __builtin_unreachable(); /* or common_of would ask */
-    struct common *common = common_of(cls);
     size_t slot = 0;
-    if (UNLIKELY(!cache_is_live(cache_self)) ||
-        UNLIKELY(!lock_try_often(&common->lock, RANK_COMMON)))
+    if (UNLIKELY(!cache_is_live(cache_self))) /* before common_of: no lock without fork handlers */
+        return false;
+    struct common *common = common_of(cls);
+    if (UNLIKELY(!lock_try_often(&common->lock, RANK_COMMON)))
         return false;
     struct slab *slab = common->cache.coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
     *pointer = NULL;

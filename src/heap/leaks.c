@@ -9,6 +9,7 @@
 NOINLINE bool heap_find_leaks(enum check_leaks_kind kind, struct check_leaks *leaks) {
     struct check_caller caller;
     struct os_tasks tasks = {0};
+    heap_set_up(); /* or a fork would not wait for the locks */
     os_save_registers(caller.registers);
     caller.stack = (uintptr_t)__builtin_frame_address(0);
     check_find_modules(&caller);
