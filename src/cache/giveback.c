@@ -183,5 +183,5 @@ void cache_look(struct cache *cache) {
         return;
     look_at_own(cache);
     common_look();
-    zone_purge_due();
+    zone_purge_due(os_clock_ms());
 }

@@ -122,8 +122,7 @@ static void take_out(struct zone *zone, struct range *range, size_t first, size_
         range_set_gone(range, number, range_slab(range, number)->cls + 1u);
         hbitmap_remove(&range->empty, number);
     }
-    zone->purging += end - first;
-    zone->purging_bare += end - first;
+    zone->bare += end - first;
 }
 
 static void put_in(struct zone *zone, struct range *range, size_t first, size_t end, bool stay) {
@@ -132,8 +131,7 @@ static void put_in(struct zone *zone, struct range *range, size_t first, size_t 
             range_set_gone(range, number, 0);
         hbitmap_insert(&range->empty, number);
     }
-    zone->purging -= end - first;
-    zone->purging_bare -= end - first;
+    zone->bare -= end - first;
 }
 
 void range_give_headers_back(struct zone *zone, struct range *range, size_t first, size_t end) {

@@ -221,20 +221,23 @@ static void recover_range(struct zone *zone, struct range *range) {
             slab_is_guard(slab))
             continue;
         hbitmap_insert(&range->empty, number);
-        zone->purging--;
-        if (range_gone(range, number) != 0)
+        if (range_gone(range, number) != 0) {
+            zone->bare--;
             continue;
+        }
+        zone->purging--;
         slab->is_zero = 0;
         hbitmap_insert(&range->dirty, number);
         store_relaxed(&zone->dirty, zone->dirty + 1);
     }
-    zone->purging_bare = 0;
 }
 
 void zone_recover_purged(void) {
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         store_relaxed(&zones[kind].has_purger, 0);
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
-        for (unsigned i = 0; zones[kind].purging > 0 && i < zones[kind].range_count; i++)
+        for (unsigned i = 0; zones[kind].purging + zones[kind].bare > 0 &&
+                             i < zones[kind].range_count;
+             i++)
             recover_range(&zones[kind], &zones[kind].ranges[i]);
 }

@@ -4,7 +4,7 @@
 #include "core/account.h"
 #include "core/options.h"
 
-enum { RANGE_LARGE_BYTES = 64 << 20, GONE_FIRST_BYTES = 16 << 10 };
+enum { RANGE_LARGE_BYTES = 64 << 20, GONE_STEP_BYTES = 16 << 10 };
 
 static size_t headers_bytes(size_t slabs) { return slabs * sizeof(struct slab); }
 static size_t remote_bytes(size_t slabs) { return slabs * SLAB_REMOTE_BYTES; }
@@ -36,13 +36,17 @@ static bool lay_out(struct range *range, size_t shift) {
     return true;
 }
 
+/* How much more of `gone` is made writable at once: what will do for a GiB of slabs. */
+static size_t gone_step(const struct range *range) {
+    size_t left = range->bitmaps - range->gone_writable - range_tables(range);
+    size_t step = round_up(GONE_STEP_BYTES, os_page_bytes);
+    return left < step ? left : step;
+}
+
 /* The bitmaps, which are small and touched sparsely, are made writable whole; of `gone`, in front
- * of them, what will do for a GiB of slabs; of the headers, only what shares their last page. */
+ * of them, a step; of the headers, only what shares their last page. */
 static bool prepare_bitmaps(struct range *range, enum zone_kind kind) {
-    size_t gone = round_down(range->bitmaps - range_tables(range), os_page_bytes);
-    if (gone > GONE_FIRST_BYTES)
-        gone = GONE_FIRST_BYTES;
-    range->gone_writable = kind == ZONE_TINY ? gone : 0;
+    range->gone_writable = kind == ZONE_TINY ? gone_step(range) : 0;
     uintptr_t start = range->bitmaps - range->gone_writable;
     size_t bytes = round_up(range->headers - start, os_page_bytes);
     range->headers_writable = start + bytes - range->headers;
@@ -54,8 +58,7 @@ static bool prepare_bitmaps(struct range *range, enum zone_kind kind) {
 static bool extend_gone(struct range *range, size_t slabs) {
     if (slabs <= range->gone_writable)
         return true;
-    size_t left = range->bitmaps - range->gone_writable - range_tables(range);
-    size_t step = left < COMMIT_METADATA_BYTES ? left : COMMIT_METADATA_BYTES;
+    size_t step = gone_step(range);
     if (!os_commit((void *)(range->bitmaps - range->gone_writable - step), step))
         return false;
     store_relaxed(&range->gone_writable, range->gone_writable + step);

@@ -188,7 +188,8 @@ bool zone_verify(enum zone_kind kind, size_t *shelved, struct violation *violati
     MUST_EQUAL(zone->used, tally.used, "a zone counts its used slabs wrongly", zone);
     MUST_EQUAL(zone->dirty, tally.dirty, "a zone counts its dirty slabs wrongly", zone);
     MUST_EQUAL(zone->guards, tally.guards, "a zone counts its guards wrongly", zone);
-    MUST_EQUAL(zone->purging, tally.empty - tally.in_set, "an empty slab is lost", zone);
+    MUST_EQUAL(zone->purging + zone->bare, tally.empty - tally.in_set, "an empty slab is lost",
+               zone);
     return true;
 }
 

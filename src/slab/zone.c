@@ -202,9 +202,8 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
             store_relaxed(&zone->used_peak, zone->used);
         if (slab->is_zero)
             keep_note_needed(&zone->keep, (size_t)1 << slab_shift_of(kind));
-        size_t held = zone->used + zone->dirty + zone->purging - zone->purging_bare;
-        if (held > zone->held_peak) {
-            zone->held_peak = held;
+        if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
+            zone->held_peak = zone->used + zone->dirty + zone->purging;
             fetch_add_relaxed(&zone->growth, 1);
             watch_note_growth();
         }
@@ -250,30 +249,27 @@ static void prepare_release(struct slab *slab) {
     slab->is_zero = is_zero || slab->is_hollow;
 }
 
-/* With the lock held: is it time again to look for slabs that were empty for long? */
-static bool is_purge_due(struct zone *zone, uint64_t now) {
-    if (zone->dirty == 0 || now < zone->next_purge_ms)
-        return false;
-    store_relaxed(&zone->next_purge_ms, now + option_get(OPTION_purge_delay) / 2);
-    return true;
+static bool is_purge_due(const struct zone *zone, uint64_t now) {
+    return load_relaxed(&zone->dirty) > 0 && now >= load_relaxed(&zone->next_purge_ms);
 }
 
-/* A zone in which nothing is freed any more: those that it has emptied grow old all the same. */
-static void purge_if_due(enum zone_kind kind, uint64_t now) {
-    struct zone *zone = &zones[kind];
-    if (LIKELY(load_relaxed(&zone->dirty) == 0) || now < load_relaxed(&zone->next_purge_ms))
-        return;
+/* One thread at a time. */
+static bool claim_purge(struct zone *zone, uint64_t now) {
     lock_acquire(&zone->lock, RANK_ZONE);
-    bool purge = is_purge_due(zone, now);
+    bool due = is_purge_due(zone, now);
+    if (due)
+        store_relaxed(&zone->next_purge_ms, now + option_get(OPTION_purge_delay) / 2);
     lock_release(&zone->lock, RANK_ZONE);
-    if (purge)
-        zone_purge_expired(kind, option_purge_before(now));
+    return due;
 }
 
-void zone_purge_due(void) {
-    uint64_t now = os_clock_ms();
-    purge_if_due(ZONE_TINY, now);
-    purge_if_due(ZONE_SMALL, now);
+void zone_purge_due(uint64_t now) {
+    for (unsigned kind = 0; kind < ZONE_COUNT; kind++) {
+        if (LIKELY(!is_purge_due(&zones[kind], now)) || !claim_purge(&zones[kind], now))
+            continue;
+        zone_purge_expired((enum zone_kind)kind, option_purge_before(now));
+        watch_note_free(); /* the background thread has called zone_look_soon, if it sleeps */
+    }
 }
 
 /* Those at the list's beginning that are of one zone, by one acquisition of its lock (a thread that
@@ -293,15 +289,10 @@ static struct slab *release_some(struct slab *list, uint64_t now) {
     if (bare != NULL && kind == ZONE_TINY)
         range_give_headers_back(zone, &zone->ranges[bare->range], bare->number, bare->number + 1);
     bool excess = zone_has_excess(kind);
-    bool purge = is_purge_due(zone, now);
     lock_release(&zone->lock, RANK_ZONE);
-    if (purge) {
-        zone_purge_expired(kind, option_purge_before(now));
-        watch_note_free(); /* the background thread has called zone_look_soon, if it sleeps */
-    }
+    zone_purge_due(now);
     if (UNLIKELY(excess))
         zone_purge_excess(kind);
-    purge_if_due(kind == ZONE_TINY ? ZONE_SMALL : ZONE_TINY, now);
     return list;
 }
 

@@ -52,7 +52,7 @@ struct zone {
     size_t used_peak;
     size_t dirty;         /* empty slabs that still hold memory */
     size_t purging;       /* empty slabs that a purge has in hand */
-    size_t purging_bare;  /* of them, those that hold no memory: their headers go (headers.c) */
+    size_t bare;          /* those that hold no memory, and whose headers it has in hand */
     size_t held_peak;     /* most slabs ever that were used, dirty or in a purge's hands */
     size_t guards;        /* slabs left out */
     size_t growth;        /* how much it has grown since zone_take_growth */
@@ -148,9 +148,9 @@ size_t zone_purge(enum zone_kind kind, uint64_t before_ms);
 /* The same for what has been kept in vain: less is kept from then on (core/keep.h). */
 size_t zone_purge_expired(enum zone_kind kind, uint64_t before_ms);
 
-/* The same for both zones and what purge_delay says, if the last look was long ago: for threads in
- * whose slabs blocks come and go, but which seldom empty one. */
-void zone_purge_due(void);
+/* The same for both zones and what purge_delay says, if the last look was long ago: one in which
+ * nothing is freed any more has emptied slabs that grow old all the same. With no lock held. */
+void zone_purge_due(uint64_t now);
 
 /* With the lock held: there are more empty slabs that hold memory than are to be kept, by a part
  * that is worth system calls. */

@@ -210,10 +210,10 @@ Test(headers, what_is_in_hand_is_taken_back_after_a_fork, .init = take_all) {
     size_t held = account.held;
     for (unsigned i = 0; i < SLABS; i++)
         if (is_gone(i))
-            hbitmap_remove(&range->empty, i), zone->purging++, zone->purging_bare++;
-    EXPECT(zone->purging > 0);
+            hbitmap_remove(&range->empty, i), zone->bare++;
+    EXPECT(zone->bare > 0);
     zone_recover_purged();
-    EXPECT_EQ(zone->purging + zone->purging_bare + zone->dirty, 0);
+    EXPECT_EQ(zone->purging + zone->bare + zone->dirty, 0);
     EXPECT_EQ(account.held, held);
     take_decommitted();
 }
