@@ -25,7 +25,7 @@ enum { COMPLAINTS_BYTES = 4096 };
 extern const char *slabmalloc_options __attribute__((weak));
 
 /* The first constructor of all, if possible: what counts is the order among fork handlers. */
-static __attribute__((constructor(101))) void set_up(void) { heap_set_up(); }
+static __attribute__((constructor(101))) AT_START void set_up(void) { heap_set_up(); }
 
 /* Who started a program with more rights than his own has no say in it (as secure_getenv). */
 static bool may_use_environment(void) { return environ != NULL && getauxval(AT_SECURE) == 0; }

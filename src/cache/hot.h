@@ -51,7 +51,7 @@ HOT_INLINE bool hot_is_own(const struct slab *slab) {
 HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
     size_t slot;
     if (UNLIKELY(!hot_is_own(slab)) || UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
-        UNLIKELY(!slab_give(slab, slot)))
+        UNLIKELY(!slab_give_unseen(slab, slot)))
         return false;
     if (UNLIKELY(decrement_own(&slab->countdown) == 0))
         cache_countdown_over(cache_self, slab);

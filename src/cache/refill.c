@@ -224,7 +224,8 @@ static struct slab *take_current(struct cache *cache, unsigned cls) {
     return slab;
 }
 
-/* One that is full, as most often when another is needed: nothing has to be counted. */
+/* One that is full, as most often when another is needed, but for fewer slots than its mark:
+ * nothing has to be counted. */
 static void retire_full(struct cache *cache, unsigned cls) {
     struct slab *slab = take_current(cache, cls);
     if (slab == NULL)
@@ -262,11 +263,22 @@ static struct slab *take_shelved(struct cache *cache, unsigned cls) {
     return slab;
 }
 
+/* Whether so much has been freed in a current slab, unseen by its summary, that it stays. */
+static bool look_again(struct cache *cache, struct slab *slab) {
+    unsigned mark = cache_relink_mark(slab);
+    if (LIKELY(slab_frees_since_set(slab) < mark) || slab->zone != ZONE_TINY ||
+        slab_rebuild_summary(slab) == 0 || slab_count_free(slab) < mark)
+        return false;
+    cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
+    return true;
+}
+
 struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
     if (load_relaxed(&cache->remote_queue) != NULL)
         cache_drain(cache);
-    if (load_relaxed(&cache_current(cache, cls)->summary) != 0)
-        return cache_current(cache, cls);
+    struct slab *current = cache_current(cache, cls);
+    if (load_relaxed(&current->summary) != 0 || look_again(cache, current))
+        return current;
     cache_serve_request(cache);
     cache_look_sometimes(cache);
     retire_full(cache, cls);
@@ -285,5 +297,9 @@ struct slab *cache_refill(struct cache *cache, unsigned cls, bool may_grow) {
             return slab;
         }
     }
-    return slab != NULL ? make_current(cache, slab) : NULL;
+    if (slab == NULL)
+        return NULL;
+    if (slab->zone == ZONE_TINY)
+        slab_rebuild_summary(slab);
+    return make_current(cache, slab);
 }

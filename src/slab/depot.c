@@ -26,7 +26,7 @@ struct slab *depot_take(unsigned cls, uintptr_t owner) {
 }
 
 void depot_put_locked(struct depot *depot, struct slab *slab) {
-    if (load_relaxed(&slab->summary) != 0) {
+    if (slab_rebuild_summary(slab) != 0) {
         store_relaxed(&slab->state, SLAB_SHELVED);
         slab_list_push(&depot->shelf, slab);
         depot->count++;

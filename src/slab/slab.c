@@ -121,11 +121,20 @@ unsigned slab_merge_remote(struct slab *slab, size_t *conflict) {
     return merged;
 }
 
-void slab_rebuild_summary(struct slab *slab) {
+uint64_t slab_rebuild_summary(struct slab *slab) {
     uint64_t summary = 0;
     unsigned words = slab_words(slab);
-    for (unsigned w = 0; w < words; w++)
-        summary |= (uint64_t)(load_relaxed(&slab->bits[w]) != 0) << w;
+    /* Four at a time: for most classes that is all, and how many it is can't be predicted. */
+    for (unsigned w = 0; w < words; w += 4)
+#pragma GCC unroll 4
+        for (unsigned i = w; i < w + 4; i++)
+            summary |= (uint64_t)(load_relaxed(&slab->bits[i]) != 0) << i;
+    summary &= UINT64_MAX >> (SLAB_WORDS - words);
     store_relaxed(&slab->summary, summary);
+    return summary;
+}
+
+void slab_recover(struct slab *slab) {
+    slab_rebuild_summary(slab);
     slab->fresh_from = (uint32_t)slab->slots; /* a free may have been noted too late */
 }

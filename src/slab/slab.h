@@ -11,7 +11,9 @@
  *   remote_bits[0..63]    bit = 1  <=>  freed by another thread, not merged yet
  *
  * Invariants:
- *  - summary bit w = 1  <=>  bits[w] != 0. It can be rebuilt from bits alone.
+ *  - summary bit w = 1  =>  bits[w] != 0. The other way round, too, but for TINY slabs that have an
+ *    owner: its frees do not look whether the word was empty, and what the summary has missed is
+ *    found when it has no words left (slab_rebuild_summary).
  *  - hint is the slot that malloc tries first, free or not; it can be anything below
  *    SLAB_SLOTS_MAX + 128, where there are always bits.
  *  - a slot is live  <=>  its bit is 0 in bits and in remote_bits. No slot has both bits set.
@@ -184,17 +186,24 @@ HOT_INLINE bool slab_slot_at(const struct slab *slab, uintptr_t address, size_t 
 }
 
 /* Marks a live slot free, and the next to be taken: its memory is at hand. Owner only. False, and
- * nothing changed: it was free already. */
-HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
+ * nothing changed: it was free already. Not in the summary. */
+HOT_INLINE bool slab_give_unseen(struct slab *slab, size_t slot) {
     size_t word = slot / 64;
     uint64_t bits = slab_load_word(slab, word);
     if (UNLIKELY(bit_test_and_set(&bits, slot)))
         return false;
     slab_store_word(slab, word, bits);
-    uint64_t summary = load_own(&slab->summary);
-    bit_test_and_set(&summary, word);
-    store_own(&slab->summary, summary);
     store_own(&slab->hint, (uint32_t)slot);
+    return true;
+}
+
+/* The same, and in the summary. */
+HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
+    if (UNLIKELY(!slab_give_unseen(slab, slot)))
+        return false;
+    uint64_t summary = load_own(&slab->summary);
+    bit_test_and_set(&summary, slot / 64);
+    store_own(&slab->summary, summary);
     return true;
 }
 
@@ -257,9 +266,12 @@ size_t slab_purge_pages(struct slab *slab);
  * bit for each. Returns the bytes. */
 size_t slab_purge_slots(struct slab *slab, const uint64_t *slots);
 
+/* Makes the summary what the bits say, and returns it. Owner only. */
+uint64_t slab_rebuild_summary(struct slab *slab);
+
 /* After a fork the child may find a slab in the middle of another thread's malloc or free. The bits
  * are the truth; what follows from them is made anew, and no slot counts as zero any more. */
-void slab_rebuild_summary(struct slab *slab);
+void slab_recover(struct slab *slab);
 
 /* Frees by the owner since the countdown was last set. */
 HOT_INLINE uint32_t slab_frees_since_set(const struct slab *slab) {

@@ -233,6 +233,55 @@ Test(cache, frees_of_the_current_slab_never_end_its_countdown, .init = set_up) {
     expect_invariants();
 }
 
+/* By the hot free, whose frees the summary does not see. */
+static void *pointers[SLAB_SLOTS_MAX];
+static struct slab *use_up_current(void) {
+    struct slab *slab = cache_refill(cache, CLS, true);
+    void *none;
+    for (size_t i = 0; i < slab->slots; i++)
+        EXPECT(hot_malloc_fine(90, &pointers[i]) && slot_of(slab, pointers[i]) == i);
+    EXPECT(!hot_malloc_fine(90, &none));
+    return slab;
+}
+
+static void free_unseen(size_t from, size_t count) {
+    for (size_t i = from; i < from + count; i++)
+        EXPECT(hot_free_tiny(pointers[i]));
+}
+
+Test(cache, a_current_slab_in_which_enough_was_freed_unseen_stays, .init = set_up) {
+    struct slab *slab = use_up_current();
+    unsigned mark = cache_relink_mark(slab);
+    free_unseen(100, mark);
+    EXPECT_EQ(slab->summary, 0);
+    EXPECT(cache_refill(cache, CLS, false) == slab && slab->state == SLAB_CURRENT);
+    for (size_t i = 100; i < 100 + mark; i++)
+        EXPECT(take(CLS) == pointers[i]);
+    EXPECT_EQ(slab_count_free(slab), 0);
+    EXPECT_EQ(cache->bins[CLS].frees + slab_frees_since_set(slab), mark);
+    expect_invariants();
+}
+
+Test(cache, few_slots_freed_unseen_are_not_lost, .init = set_up) {
+    struct slab *slab = use_up_current();
+    unsigned mark = cache_relink_mark(slab);
+    size_t slots = slab->slots;
+    free_unseen(100, mark - 1);
+    EXPECT(cache_refill(cache, CLS, false) == NULL);
+    EXPECT_EQ(slab->state, SLAB_FULL);
+    free_unseen(0, mark);
+    EXPECT_EQ(slab->state, SLAB_PARTIAL);
+    EXPECT(cache_refill(cache, CLS, false) == slab);
+    for (size_t i = 0; i < 2 * mark - 1; i++)
+        EXPECT(take(CLS) == pointers[i < mark ? i : 100 + i - mark]);
+    EXPECT(cache_refill(cache, CLS, false) == NULL);
+    EXPECT_EQ(slab_count_free(slab), 0);
+    free_unseen(0, slots);
+    EXPECT_EQ(slab_count_free(slab), slots);
+    EXPECT_EQ(slab->state, SLM_TORTURE ? SLAB_EMPTY : SLAB_SPARSE); /* the class's last is kept */
+    expect_invariants();
+}
+
 Test(cache, random_life_keeps_the_invariants, .init = set_up) {
     static void *live[20000];
     size_t count = 0;

@@ -185,6 +185,27 @@ Test(slab, an_interrupted_malloc_never_leads_beyond_the_last_word) {
     EXPECT(!slab_take(&slab, &slot));
 }
 
+/* What free does: the bit and the hint, and not the summary. Nothing is lost by that. */
+Test(slab, what_was_given_unseen_is_found_again) {
+    static struct slab slab;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        size_t slot;
+        format(&slab, cls, 0, false);
+        size_t last = slab.slots - 1;
+        while (slab.summary != 0)
+            take(&slab);
+        EXPECT(slab_give_unseen(&slab, last) && slab_give_unseen(&slab, 0));
+        EXPECT(!slab_give_unseen(&slab, 0) && !slab_give(&slab, last));
+        EXPECT_EQ(slab.summary, 0);
+        EXPECT_EQ(slab_count_free(&slab), 2);
+        EXPECT_AT(slab_take_hinted(&slab, &slot) && slot == 0, cls);
+        EXPECT_AT(slab_rebuild_summary(&slab) == (uint64_t)1 << last / 64, cls);
+        EXPECT_AT(slab_take(&slab, &slot) && slot == last, cls);
+        EXPECT_AT(slab_rebuild_summary(&slab) == 0, cls);
+        expect_summary(&slab, cls);
+    }
+}
+
 Test(slab, giving_a_free_slot_is_refused_and_changes_nothing) {
     static struct slab slab, before;
     format(&slab, 3, 0, false);
@@ -194,6 +215,7 @@ Test(slab, giving_a_free_slot_is_refused_and_changes_nothing) {
     before = slab;
     EXPECT(!slab_give(&slab, 64));
     EXPECT(!slab_give(&slab, 200));
+    EXPECT(!slab_give_unseen(&slab, 200));
     EXPECT_EQ(memcmp(&slab, &before, sizeof slab), 0);
 }
 
@@ -322,8 +344,14 @@ Test(slab, the_summary_is_rebuilt_from_the_bits) {
             slab_give(&slab, random_below(&seed, slab.slots));
         uint64_t right = slab.summary;
         slab.summary = random_next(&seed);
-        slab_rebuild_summary(&slab);
+        uint32_t fresh_from = slab.fresh_from;
+        EXPECT_EQ(slab_rebuild_summary(&slab), right);
         EXPECT_EQ(slab.summary, right);
+        EXPECT_EQ(slab.fresh_from, fresh_from);
+        slab.summary = random_next(&seed);
+        slab_recover(&slab);
+        EXPECT_EQ(slab.summary, right);
+        EXPECT_EQ(slab.fresh_from, slab.slots);
         expect_summary(&slab, cls);
     }
 }
