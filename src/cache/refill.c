@@ -267,8 +267,9 @@ static struct slab *take_shelved(struct cache *cache, unsigned cls) {
 static bool look_again(struct cache *cache, struct slab *slab) {
     unsigned mark = cache_relink_mark(slab);
     if (LIKELY(slab_frees_since_set(slab) < mark) || slab->zone != ZONE_TINY ||
-        slab_rebuild_summary(slab) == 0 || slab_count_free(slab) < mark)
+        slab_count_free(slab) < mark)
         return false;
+    slab_rebuild_summary(slab);
     cache_restart_countdown(cache, slab, COUNTDOWN_NEVER);
     return true;
 }

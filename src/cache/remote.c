@@ -115,7 +115,7 @@ static bool adopt(struct cache *self, struct slab *slab) {
     bool ours = is_adoptable(slab, cls);
     if (ours) {
         if (load_relaxed(&slab->owner) != 0)
-            slab_recover(slab); /* its thread vanished in a fork, maybe half way */
+            slab_rebuild_summary(slab); /* its thread vanished in a fork, maybe half way */
         depot_adopt_locked(depot, slab, (uintptr_t)self);
     }
     lock_release(&depot->lock, RANK_CLASS);

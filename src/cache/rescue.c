@@ -39,7 +39,6 @@ static void rescue(struct cache *self, struct slab *slab) {
     lock_acquire(&depot->lock, RANK_CLASS);
     if (cache_is_vanished(load_relaxed(&slab->owner))) {
         struct cache *owner = owner_cache(load_relaxed(&slab->owner));
-        slab_recover(slab);
         cache_merge(owner, slab);
         take_over_late(self, owner);
         cache_restart_countdown(owner, slab, COUNTDOWN_NEVER);

@@ -133,8 +133,3 @@ uint64_t slab_rebuild_summary(struct slab *slab) {
     store_relaxed(&slab->summary, summary);
     return summary;
 }
-
-void slab_recover(struct slab *slab) {
-    slab_rebuild_summary(slab);
-    slab->fresh_from = (uint32_t)slab->slots; /* a free may have been noted too late */
-}

@@ -266,12 +266,9 @@ size_t slab_purge_pages(struct slab *slab);
  * bit for each. Returns the bytes. */
 size_t slab_purge_slots(struct slab *slab, const uint64_t *slots);
 
-/* Makes the summary what the bits say, and returns it. Owner only. */
+/* Makes the summary what the bits say, and returns it. Owner only; or of a slab whose thread a fork
+ * has left behind, in the middle of a malloc or free: the bits are the truth. */
 uint64_t slab_rebuild_summary(struct slab *slab);
-
-/* After a fork the child may find a slab in the middle of another thread's malloc or free. The bits
- * are the truth; what follows from them is made anew, and no slot counts as zero any more. */
-void slab_recover(struct slab *slab);
 
 /* Frees by the owner since the countdown was last set. */
 HOT_INLINE uint32_t slab_frees_since_set(const struct slab *slab) {

@@ -55,8 +55,7 @@ bool slab_verify_bits(const struct slab *slab, struct violation *violation) {
     }
     bool may_miss = slab->zone == ZONE_TINY && load_relaxed(&slab->owner) != 0;
     MUST_EQUAL(load_relaxed(&slab->summary) | (may_miss ? summary : 0), summary,
-               "a slab's summary denies its bits",
-               zone_slab_memory(slab));
+               "a slab's summary denies its bits", zone_slab_memory(slab));
     return true;
 }
 
