@@ -91,28 +91,92 @@ static uint64_t take_positions(struct log_header *header, unsigned count) {
     return position;
 }
 
-static void write_record(struct log_ring *ring, uint64_t position, uint64_t time_ns,
-                         const struct log_block *block) {
-    struct log_record *record = &ring->records[position & (ring->capacity - 1)];
-    uint32_t lap = (uint32_t)(position >> ring->shift) & 0xff;
-    uint32_t what = (uint32_t)block->kind | block->how << 8 | block->cls << 16 | lap << 24;
-    store_relaxed(&record->what, LOG_NONE); /* seen before any of the rest */
-    store_release(&record->time_ns, time_ns);
+static struct log_record *record_at(const struct log_ring *ring, uint64_t position) {
+    return &ring->records[position & (ring->capacity - 1)];
+}
+
+static uint32_t lap_of(const struct log_ring *ring, uint64_t position) {
+    return (uint32_t)(position >> ring->shift) << 24;
+}
+
+static bool is_of_lap(uint32_t what, uint32_t lap) { return ((what ^ lap) >> 24) == 0; }
+
+/* Records of 128 laps before are taken for newer ones: by who was stopped for so long. */
+static bool is_newer(uint32_t what, uint32_t lap) {
+    return (int32_t)((what & ~0xffffffU) - lap) > 0;
+}
+
+static bool is_busy(uint32_t what) { return (what & (0xff | LOG_BUSY)) == LOG_BUSY; }
+
+static bool replace(uint32_t *what, uint32_t *seen, uint32_t with) {
+    if (!lock_is_alone())
+        return cas_acq_rel(what, seen, with);
+    uint32_t before = *seen;
+    *seen = load_relaxed(what);
+    if (*seen == before)
+        store_release(what, with);
+    return *seen == before;
+}
+
+bool log_claim(struct log_ring *ring, uint64_t position) {
+    uint32_t *what = &record_at(ring, position)->what;
+    uint32_t lap = lap_of(ring, position), seen = load_relaxed(what);
+    while (seen == LOG_NONE || !is_newer(seen, lap)) {
+        bool busy = is_busy(seen);
+        if (replace(what, &seen, lap | LOG_BUSY | (busy ? LOG_PASSED : 0)))
+            return !busy;
+    }
+    return false;
+}
+
+void log_finish(struct log_ring *ring, uint64_t position, uint32_t what) {
+    struct log_record *record = record_at(ring, position);
+    uint32_t lap = lap_of(ring, position), seen = lap | LOG_BUSY;
+    while (!replace(&record->what, &seen, lap | what)) {
+        lap = seen & ~0xffffffU;
+        what = LOG_PASSED;
+    }
+}
+
+static void fill(struct log_ring *ring, uint64_t position, uint64_t time_ns,
+                 const struct log_block *block) {
+    struct log_record *record = record_at(ring, position);
+    store_release(&record->time_ns, time_ns); /* seen after the claim */
     store_release(&record->address, block->address);
     store_release(&record->bytes, block->bytes);
     store_release(&record->thread, os_thread_number());
-    store_release(&record->what, what);
+    log_finish(ring, position, (uint32_t)block->kind | block->how << 8 | block->cls << 16);
+}
+
+/* False: not there, but at positions to be taken anew. */
+static bool write_records(struct log_ring *ring, uint64_t position, uint64_t time_ns,
+                          const struct log_block *from, const struct log_block *block) {
+    if (!log_claim(ring, position))
+        return false;
+    if (from != NULL && !log_claim(ring, position + 1)) {
+        log_finish(ring, position, LOG_PASSED);
+        return false;
+    }
+    if (from != NULL)
+        fill(ring, position++, time_ns, from);
+    fill(ring, position, time_ns, block);
+    return true;
 }
 
 bool log_read(const struct log_ring *ring, uint64_t position, struct log_record *record) {
-    const struct log_record *there = &ring->records[position & (ring->capacity - 1)];
+    const struct log_record *there = record_at(ring, position);
     record->what = load_acquire(&there->what);
     record->time_ns = load_acquire(&there->time_ns);
     record->address = load_acquire(&there->address);
     record->bytes = load_acquire(&there->bytes);
     record->thread = load_acquire(&there->thread);
     return log_kind_of(record) != LOG_NONE && load_relaxed(&there->what) == record->what &&
-           record->what >> 24 == ((position >> ring->shift) & 0xff);
+           is_of_lap(record->what, lap_of(ring, position));
+}
+
+bool log_is_passed(const struct log_ring *ring, uint64_t position) {
+    uint32_t what = load_acquire(&record_at(ring, position)->what);
+    return (what & (0xff | LOG_PASSED)) == LOG_PASSED && is_of_lap(what, lap_of(ring, position));
 }
 
 static bool wants(const struct log_block *block) {
@@ -143,13 +207,13 @@ void log_call(const struct log_block *from, const struct log_block *block) {
     if (UNLIKELY(header == NULL))
         return;
     uint64_t now = read_clock();
-    uint64_t position = take_positions(header, from != NULL ? 2 : 1);
-    if (UNLIKELY(position + AHEAD > load_relaxed(&ring->ready)) &&
-        !has_room_after_all(ring, position + AHEAD))
-        return;
-    if (from != NULL)
-        write_record(ring, position++, now, from);
-    write_record(ring, position, now, block);
+    uint64_t position;
+    do {
+        position = take_positions(header, from != NULL ? 2 : 1);
+        if (UNLIKELY(position + AHEAD > load_relaxed(&ring->ready)) &&
+            !has_room_after_all(ring, position + AHEAD))
+            return;
+    } while (UNLIKELY(!write_records(ring, position, now, from, block)));
 }
 
 void log_memory(const struct log_block *block, bool has_locks) {
@@ -162,7 +226,9 @@ void log_memory(const struct log_block *block, bool has_locks) {
         fetch_add_relaxed(&header->dropped, 1); /* many at once: the next call makes room */
         return;
     }
-    uint64_t position = take_positions(header, 1);
-    if (LIKELY(position < load_relaxed(&ring->ready)))
-        write_record(ring, position, now, block);
+    uint64_t position;
+    do {
+        position = take_positions(header, 1);
+    } while (position < load_relaxed(&ring->ready) &&
+             UNLIKELY(!write_records(ring, position, now, NULL, block)));
 }

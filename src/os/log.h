@@ -2,8 +2,10 @@
  *          records of 32 bytes in a ring. docs/log.md has the format.
  * Owns:    the ring: a file that is mapped and shared, so that nothing is lost with the process, or
  *          memory of which lines of text are made.
- * Locking: none. A position in the ring is taken by one atomic addition, and the record is filled
- *          in there; its last word is written last and makes it valid.
+ * Locking: none. A position in the ring is taken by one atomic addition, and the record there is
+ *          claimed, filled in and finished by its last word. Nobody writes over anybody, though
+ *          others fill all of the ring meanwhile: who comes to a record that is being written, or
+ *          was written by a later one, passes it over and takes another position.
  *
  * The layers below record, and know no more than numbers; what they mean (check/log.c) and how they
  * are told (check/log_lines.c) is known above. While nothing is logged, the price is the test of
@@ -23,7 +25,7 @@
 #include "os/os.h"
 
 enum log_kind {
-    LOG_NONE, /* a record that was never written */
+    LOG_NONE, /* no record: `what` is 0, or lap and the flags below */
     LOG_ALLOCATE,
     LOG_FREE,
     LOG_REALLOC_FROM, /* the first half, which is no event of its own */
@@ -34,6 +36,10 @@ enum log_kind {
     LOG_SLAB,
     LOG_KINDS
 };
+
+/* Bits in `what`, of LOG_NONE. LOG_PASSED: the position of this lap has no event. Both: the record
+ * is still that of an earlier lap, being written. */
+enum { LOG_BUSY = 0x100, LOG_PASSED = 0x200 };
 
 /* `how` of a record: of blocks, enum call; else one of these. */
 enum { LOG_MAP_MEMORY, LOG_MAP_RESERVE, LOG_MAP_COMMIT, LOG_MAP_REMAP };
@@ -154,8 +160,17 @@ uint32_t log_make_room(struct log_ring *ring, uint64_t upto);
 /* The error number for which logging has stopped, once; else 0. */
 uint32_t log_take_complaint(void);
 
+/* Of a position that was taken: whether its record may be written. If not, it is passed over. */
+bool log_claim(struct log_ring *ring, uint64_t position);
+
+/* Ends what was claimed, by kind, how and cls of `what`, or by LOG_PASSED. */
+void log_finish(struct log_ring *ring, uint64_t position, uint32_t what);
+
 /* The record of a position; false: it is not there (yet, or any more). */
 bool log_read(const struct log_ring *ring, uint64_t position, struct log_record *record);
+
+/* Whether there will be none. */
+bool log_is_passed(const struct log_ring *ring, uint64_t position);
 
 static inline unsigned log_kind_of(const struct log_record *record) { return record->what & 0xff; }
 static inline unsigned log_how_of(const struct log_record *record) {

@@ -60,8 +60,11 @@ class Log:
         for position in range(self.lost, self.next):
             record = struct.unpack_from("<3QI4B", data,
                                         start + position % self.capacity * 32)
-            kind, lap = record[4], record[7]
-            if kind == 0 or lap != position // self.capacity & 0xff:
+            kind, how, _, lap = record[4:]
+            is_of_lap = lap == position // self.capacity & 0xff
+            if kind == 0 and how & 2 and is_of_lap:
+                first = None # passed over
+            elif kind == 0 or not is_of_lap:
                 self.unfinished += 1
                 first = None
             elif kind == 3:

@@ -68,10 +68,12 @@ static void look_at_records(void) {
     const struct log_ring *ring = log_ring;
     uint64_t next = ring->header->next;
     size_t calls[THREADS] = {0}, seen[THREADS] = {0};
-    if (next != (uint64_t)2 * THREADS * IN_FILE)
+    if (next < (uint64_t)2 * THREADS * IN_FILE)
         fail("not all are counted", next);
     for (uint64_t position = next; position-- > next - ring->capacity;) {
         struct log_record record;
+        if (log_is_passed(ring, position))
+            continue; /* its event has a later one */
         if (!log_read(ring, position, &record))
             fail("a record is not whole", position);
         size_t thread = thread_of(record.bytes);

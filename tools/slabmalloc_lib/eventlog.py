@@ -24,6 +24,7 @@ HOWS = {MAP: ["memory", "reserve", "commit", "remap"], UNMAP: ["memory", "?", "d
         PURGE: ["pages", "discard"], SLAB: ["taken", "released"]}
 COLOURS = {"allocate": "green", "free": "yellow", "realloc": "cyan"}
 PIECE_RECORDS = 32768
+PASSED_OVER = 2 # a bit of `how`, where there is no record
 
 Event = collections.namedtuple(
     "Event", "ns thread kind old_address old_bytes address bytes where how")
@@ -65,6 +66,9 @@ class Log:
         if self.header_bytes < 1664 or not self.capacity or self.capacity & (self.capacity - 1):
             raise Refused(f"{path} is damaged: its header can't be right")
         self.unfinished = 0
+        self.done = self.lost
+        self.patient_from = None # from this position on, what is not whole ends the reading
+        self._old = None
 
     def _read_header(self):
         self.file.seek(0)
@@ -96,36 +100,39 @@ class Log:
         name = self.call_names[how] if how < 32 else ""
         return name.replace(" ", "_") or f"call-{how}"
 
-    def _records(self, first, end):
-        """(position, record) of what is intact."""
-        position = first
-        while position < end:
-            at = position % self.capacity
-            count = min(end - position, self.capacity - at, PIECE_RECORDS)
+    def _records(self, end):
+        """(position, record) of what is intact from `done` on."""
+        self.done = max(self.done, self.lost)
+        while self.done < end:
+            at = self.done % self.capacity
+            count = min(end - self.done, self.capacity - at, PIECE_RECORDS)
             self.file.seek(self.header_bytes + at * RECORD_BYTES)
             data = self.file.read(count * RECORD_BYTES)
             whole = len(data) // RECORD_BYTES
             for record in RECORD.iter_unpack(data[:whole * RECORD_BYTES]):
-                if record[4] != 0 and record[7] == position // self.capacity & 0xff:
-                    yield position, record
-                else:
+                *_, kind, how, _, lap = record
+                is_of_lap = lap == self.done // self.capacity & 0xff
+                if kind != 0 and is_of_lap:
+                    yield self.done, record
+                elif not (how & PASSED_OVER and is_of_lap):
+                    if self.patient_from is not None and self.done >= self.patient_from:
+                        return
                     self.unfinished += 1
-                position += 1
+                self.done += 1
             if whole < count: # cut off
                 self.unfinished += count - whole
-                position += count - whole
+                self.done += count - whole
 
-    def events(self, first=None, end=None):
-        first = self.lost if first is None else first
-        old_position, old = None, None
-        for position, record in self._records(first, self.next if end is None else end):
+    def events(self):
+        """What is new since the last time."""
+        for position, record in self._records(self.next):
             ns, address, count, thread, kind, how, cls, _ = record
             if kind == REALLOC_OLD:
-                old_position, old = position, (address, count)
+                self._old = position, address, count
                 continue
             old_address = old_bytes = None
-            if kind == REALLOC and old_position == position - 1:
-                old_address, old_bytes = old
+            if kind == REALLOC and self._old and self._old[0] == position - 1:
+                _, old_address, old_bytes = self._old
             yield Event(ns - self.start_monotonic_ns, thread, NAMES.get(kind, f"kind-{kind}"),
                         old_address, old_bytes, address, count, self._where(cls),
                         self._how(kind, how))
@@ -253,14 +260,13 @@ def _runs(log):
         return False
 
 
-def _batches(log, follow):
-    """Positions [first, end) to be printed one after the other."""
-    done = log.lost
+def _events(log, follow):
+    """All events, as they come. A record that is being written is waited for."""
     while True:
         ends = not follow or not _runs(log) # looked at before what it may still have written
+        log.patient_from = None if ends else log.next
         log.refresh()
-        yield max(done, log.lost), log.next
-        done = log.next
+        yield from log.events()
         if ends:
             return
         time.sleep(0.2)
@@ -284,10 +290,9 @@ def print_log(arguments):
     log = Log(arguments.file)
     keep = _filter(arguments)
     summary = Summary() if arguments.summary else None
-    for first, end in _batches(log, arguments.follow):
-        for event in log.events(first, end):
-            if keep(event):
-                summary.add(event) if summary else _print_event(event, arguments.json)
+    for event in _events(log, arguments.follow):
+        if keep(event):
+            summary.add(event) if summary else _print_event(event, arguments.json)
     if summary and arguments.json:
         figures = summary.as_dictionary()
         figures.update(program=log.program, process=log.pid, lost=log.lost, dropped=log.dropped,
