@@ -141,13 +141,30 @@ HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
     return (void *)(slab->base + slot * slab->slot_bytes);
 }
 
+/* The first line of a slot that is soon to be written to: a program that fills what it allocates
+ * waits for memory as often, and more of it is on its way at once. Any slot number will do. As
+ * instructions: gcc needs two more. */
+HOT_INLINE void slab_prefetch_slot(const struct slab *slab, size_t slot) {
+#if defined(__x86_64__) && !defined(SLM_TSAN)
+    __asm__ volatile("imulq %c2(%1), %0\n\tprefetchw (%3,%0)"
+                     : "+r"(slot)
+                     : "r"(slab), "i"(offsetof(struct slab, slot_bytes)), "r"(slab->base),
+                       "m"(slab->slot_bytes)
+                     : "cc");
+#else
+    cpu_prefetch_to_write(slab_slot_address(slab, slot));
+#endif
+}
+
 /* The lowest free slot, for the next malloc. In a full slab, or where a signal handler interrupts
  * the emptying of a word, it is one that is not free, of word 0 or of that behind the last one:
  * which is 0, as are `never`. */
 HOT_INLINE void slab_aim(struct slab *slab, uint64_t summary) {
     size_t word = bit_lowest_if_any(summary);
     size_t bit = bit_lowest_if_any(slab_load_word(slab, word));
-    store_own(&slab->hint, (uint32_t)(word * 64 + bit));
+    size_t hint = word * 64 + bit;
+    store_own(&slab->hint, (uint32_t)hint);
+    slab_prefetch_slot(slab, hint);
 }
 
 /* Takes the slot that `hint` names, which is known before it is asked for, and looks for the next
