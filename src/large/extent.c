@@ -29,9 +29,13 @@ static struct {
     unsigned count;
 } pool;
 
+static size_t moved_count;
+
 static struct set *set_of(const struct extent *extent) {
     return extent->is_empty ? &empty : &cached;
 }
+
+size_t extent_moved_count(void) { return moved_count; }
 
 size_t extent_free_bytes(void) { return load_relaxed(&cached.bytes); }
 size_t extent_free_count(void) { return load_relaxed(&cached.count); }
@@ -89,6 +93,7 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
     store_relaxed(&extent->front_bytes, 0);
     extent->is_zero = is_zero;
     extent->is_empty = false;
+    extent->is_moved = false;
     extent->note = NULL;
     extent->closed = EXTENT_OPEN;
     store_relaxed(&extent->state, state);
@@ -96,8 +101,14 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
     return extent;
 }
 
+static void note_moved(struct extent *extent, bool is_moved) {
+    moved_count = moved_count - extent->is_moved + is_moved;
+    extent->is_moved = is_moved;
+}
+
 void extent_forget(struct extent *extent) {
     leave(extent);
+    note_moved(extent, false);
     store_relaxed(&extent->state, EXTENT_UNUSED);
     extent->bin_next = pool.extents;
     pool.extents = extent;
@@ -105,11 +116,14 @@ void extent_forget(struct extent *extent) {
 }
 
 void extent_hide(struct extent *extent) {
+    moved_count -= extent->is_moved;
     leave(extent);
     store_relaxed(&extent->state, EXTENT_BUSY);
 }
 
 void extent_show(struct extent *extent, uintptr_t address, size_t bytes) {
+    extent->is_moved = extent->is_moved || address != extent->address;
+    moved_count += extent->is_moved;
     store_relaxed(&extent->address, address);
     store_relaxed(&extent->bytes, bytes);
     store_relaxed(&extent->state, EXTENT_LIVE);
@@ -218,6 +232,7 @@ struct extent *extent_split(struct extent *extent, size_t bytes) {
                                        (enum extent_state)extent->state);
     second->is_empty = extent->is_empty;
     second->freed_ms = extent->freed_ms;
+    note_moved(second, extent->is_moved);
     return second;
 }
 
@@ -270,6 +285,7 @@ static bool is_free(const struct extent *extent, bool is_empty) {
 static void absorb(struct extent *first, struct extent *second) {
     size_t bytes = first->bytes + second->bytes;
     first->is_zero = first->is_zero && second->is_zero;
+    note_moved(first, first->is_moved || second->is_moved);
     extent_forget(second);
     pagemap_set(first->address + first->bytes - 1, NULL);
     store_relaxed(&first->bytes, bytes);
@@ -399,11 +415,12 @@ static bool verify_map(size_t *live_count, size_t *live_bytes, struct violation 
     uintptr_t end = 0;
     uintptr_t free_end = 0;
     bool free_is_empty = false;
-    size_t free_count = 0;
+    size_t free_count = 0, moved = 0;
     struct extent *extent;
     for (uintptr_t entry = 0; (extent = pagemap_above(&entry)) != NULL; entry = end) {
         if (!verify_entry(extent, entry, &end, violation))
             return false;
+        moved += extent->is_moved;
         if (extent->state == EXTENT_LIVE) {
             ++*live_count;
             *live_bytes += extent->bytes;
@@ -417,6 +434,7 @@ static bool verify_map(size_t *live_count, size_t *live_bytes, struct violation 
     }
     MUST_EQUAL(cached.count + empty.count, free_count, "free extents are counted wrongly",
                &cached);
+    MUST_EQUAL(moved_count, moved, "moved extents are counted wrongly", &moved_count);
     return true;
 }
 

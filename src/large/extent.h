@@ -43,6 +43,7 @@ struct extent {
     bool is_zero;      /* all of it reads as zero */
     bool is_empty;     /* of a free one: it holds no memory, and is not charged for */
     uint8_t closed;    /* EXTENT_LIVE: enum extent_closed */
+    bool is_moved;     /* some of it was moved by the system: a mapping that never joins others */
     uint64_t freed_ms;
     void *note;        /* EXTENT_LIVE: what check/ knows of the block; no other layer looks */
     struct extent *bin_next, *bin_prev; /* EXTENT_UNUSED: bin_next links the pool */
@@ -113,6 +114,9 @@ struct extent *extent_find(uintptr_t address);
 
 /* Verifies the invariants above; adds up the live extents. */
 bool extent_verify(size_t *live_count, size_t *live_bytes, struct violation *violation);
+
+/* How many extents were moved, or are parts of such. With the lock held. */
+size_t extent_moved_count(void);
 
 /* Of those that are cached, and empty. */
 size_t extent_free_bytes(void);

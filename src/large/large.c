@@ -319,9 +319,10 @@ static bool remap(struct extent *extent, size_t bytes) {
 
 /* With the lock held: no cached extent is long enough, but the longest may be made so. Its memory
  * is there, and moving page tables is cheaper than to fault in and clear as much; nor is it held
- * twice. */
+ * twice. But the system never joins what it has moved with its neighbours, and has a limit on
+ * mappings: a program that has many of them gets another one, cut out of a longer one. */
 static struct extent *lengthen_cached(size_t bytes, uint64_t now) {
-    if (!extent_reserve_descriptors(1))
+    if (extent_moved_count() >= LARGE_MOVED_MAX || !extent_reserve_descriptors(1))
         return NULL;
     struct extent *extent = extent_take_longest(bytes / LARGE_LENGTHEN_PART, bytes);
     if (extent == NULL)

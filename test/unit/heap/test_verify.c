@@ -344,6 +344,7 @@ Test(verify, large) {
     DAMAGE(live->bytes, live->bytes - 4096, "a block is longer than its extent");
     live->used_bytes -= 4096;
     DAMAGE(live->bytes, live->bytes - 4096, "an extent's last page is not in the page map");
+    DAMAGE(live->is_moved, !live->is_moved, "moved extents are counted wrongly");
     DAMAGE(live->state, EXTENT_BUSY, "an extent is neither live nor free");
     live->state = EXTENT_FREE;
     const char *what = found(); /* where the blocks lie is the system's choice */

@@ -156,6 +156,34 @@ Test(large, a_cached_mapping_is_lengthened_rather_than_another_made, .init = qui
     drop(aligned);
 }
 
+/* What the system has moved never joins its neighbours: there would be as many mappings as blocks. */
+Test(large, only_so_many_mappings_are_moved_to_serve_malloc, .init = quiet_os) {
+    enum { BLOCKS = 4 * LARGE_MOVED_MAX };
+    void *blocks[BLOCKS];
+    unsigned resized = 0;
+    for (unsigned i = 0; i < BLOCKS; i++)
+        blocks[i] = take(MIB, 16);
+    for (; resized < BLOCKS && extent_moved_count() < LARGE_MOVED_MAX; resized++) {
+        blocks[resized] = large_resize(blocks[resized], 3 * MIB);
+        EXPECT_AT(blocks[resized] != NULL, resized);
+    }
+    EXPECT_EQ(extent_moved_count(), LARGE_MOVED_MAX);
+    struct violation violation;
+    EXPECT(large_verify(&violation));
+
+    drop(take(80 * MIB, 16));
+    void *longer = take(120 * MIB, 16);
+    EXPECT_EQ(extent_moved_count(), LARGE_MOVED_MAX);
+    if (!SLM_TORTURE) /* which drops cached mappings at once */
+        EXPECT(stats().cached_bytes >= 80 * MIB);
+    drop(longer);
+    large_purge();
+    for (unsigned i = 0; i < BLOCKS; i++)
+        drop(blocks[i]);
+    large_purge();
+    EXPECT_EQ(extent_moved_count(), 0);
+}
+
 Test(large, a_cached_mapping_that_can_not_be_lengthened_stays_cached, .init = quiet_os) {
     drop(take(8 * MIB, 16));
     uint64_t mappings = stats().mappings;
