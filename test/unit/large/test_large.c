@@ -156,7 +156,7 @@ Test(large, a_cached_mapping_is_lengthened_rather_than_another_made, .init = qui
     drop(aligned);
 }
 
-/* What the system has moved never joins its neighbours: there would be as many mappings as blocks. */
+/* What the system has moved never joins its neighbours: there would be as many as blocks. */
 Test(large, only_so_many_mappings_are_moved_to_serve_malloc, .init = quiet_os) {
     enum { BLOCKS = 4 * LARGE_MOVED_MAX };
     void *blocks[BLOCKS];
