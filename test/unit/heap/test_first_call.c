@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "heap/heap.h"
+#include "large/large.h"
 #include "os/metadata.h"
 #include "slab/zone.h"
 #include "slabmalloc/slabmalloc.h"
@@ -65,6 +66,14 @@ Test(first_call, calloc_of_each_zone, .init = fresh, .fini = works) {
 }
 
 Test(first_call, trim, .init = fresh, .fini = works) { EXPECT_EQ(slm_malloc_trim(0), 0); }
+
+/* Nobody would take locks apart for a child that is forked meanwhile: so none is taken. */
+Test(first_call, check_heap_while_locks_are_held, .init = fresh, .fini = works, .timeout = 20) {
+    lock_acquire(large_lock(), RANK_LARGE);
+    EXPECT(slm_check_heap(-1));
+    lock_release(large_lock(), RANK_LARGE);
+    EXPECT(!heap_is_set_up());
+}
 
 Test(first_call, stats, .init = fresh, .fini = works) {
     struct slm_stats stats;
