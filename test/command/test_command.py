@@ -190,11 +190,11 @@ class Symbolize(Case):
 CALLS = ["?", "malloc", "free", "realloc", "operator new"]
 
 
-def make_log(path, records, capacity=8, written=None, version=2, stopped=0):
+def make_log(path, records, capacity=8, written=None, version=2, stopped=0, process=4242):
     """`records`: (ns, address, bytes, thread, kind, how, class), from position 0 on."""
     written = len(records) if written is None else written
     head = struct.pack("<8sIIIIQQQQIIQIIIIQIIQQ", b"SLMLOG1\n", version, 4096, 32, 4096, capacity,
-                       written, 1000, 2000, 4242, 1, 0, stopped, 2, 4, len(CALLS), 0, 0x1fe, 0, 0,
+                       written, 1000, 2000, process, 1, 0, stopped, 2, 4, len(CALLS), 0, 0x1fe, 0, 0,
                        2 ** 64 - 1)
     head = head.ljust(128, b"\0") + b"/usr/bin/some".ljust(128, b"\0")
     head += struct.pack("<4I", 16, 32, 2048, 4096).ljust(384, b"\0")
@@ -263,6 +263,32 @@ class Log(Case):
         whole = self.file.read_bytes()
         self.file.write_bytes(whole[:4096 + 40]) # cut off in the second
         self.assertIn("3 events were not finished", self.expect_lines(LINES[:1]))
+
+    def test_positions_that_were_passed_over(self):
+        passed, busy = (0, 0, 0, 0, 0, 2, 0), (0, 0, 0, 0, 0, 3, 0)
+        make_log(self.file, EVENTS[:1] + [passed] + EVENTS[1:4] + [busy] + EVENTS[4:], capacity=16)
+        self.assertEqual(self.expect_lines(LINES), "")
+
+    def test_a_record_that_is_being_written_is_waited_for(self):
+        process = subprocess.Popen(["sleep", "60"])
+        self.addCleanup(process.kill)
+        halves = EVENTS[:3] + [(0, 0, 0, 0, 0, 1, 0)] + EVENTS[4:]
+        make_log(self.file, halves, process=process.pid)
+        kept = dict(os.environ, SLABMALLOC_LIBRARY=LIBRARY, PYTHONUNBUFFERED="1")
+        follower = subprocess.Popen([sys.executable, "-B", COMMAND, "log", "--follow", self.file],
+                                    env=kept, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(follower.kill)
+        shown = [follower.stdout.readline().rstrip() for _ in range(2)]
+        self.assertEqual(shown, LINES[:2])
+        with self.file.open("r+b") as file: # what was missing
+            file.seek(4096 + 3 * 32)
+            ns, address, count, thread, kind, how, cls = EVENTS[3]
+            file.write(struct.pack("<QQQIBBBB", 1000 + ns, address, count, thread, kind, how, cls,
+                                   0))
+        process.kill()
+        process.wait()
+        rest, _ = follower.communicate(timeout=60)
+        self.assertEqual(rest.splitlines(), LINES[2:])
 
     def test_a_summary(self):
         make_log(self.file, EVENTS)

@@ -25,6 +25,7 @@ HOWS = {MAP: ["memory", "reserve", "commit", "remap"], UNMAP: ["memory", "?", "d
 COLOURS = {"allocate": "green", "free": "yellow", "realloc": "cyan"}
 PIECE_RECORDS = 32768
 PASSED_OVER = 2 # a bit of `how`, where there is no record
+PATIENCE_S = 5 # with a record that is being written
 
 Event = collections.namedtuple(
     "Event", "ns thread kind old_address old_bytes address bytes where how")
@@ -67,7 +68,8 @@ class Log:
             raise Refused(f"{path} is damaged: its header can't be right")
         self.unfinished = 0
         self.done = self.lost
-        self.patient_from = None # from this position on, what is not whole ends the reading
+        self.is_patient = False # what is not whole ends the reading, for a while
+        self._waits = None, 0 # for this position, since then
         self._old = None
 
     def _read_header(self):
@@ -115,13 +117,20 @@ class Log:
                 if kind != 0 and is_of_lap:
                     yield self.done, record
                 elif not (how & PASSED_OVER and is_of_lap):
-                    if self.patient_from is not None and self.done >= self.patient_from:
+                    if self.is_patient and self._may_come():
                         return
                     self.unfinished += 1
                 self.done += 1
             if whole < count: # cut off
                 self.unfinished += count - whole
                 self.done += count - whole
+
+    def _may_come(self):
+        """Whether the record at `done` is still waited for."""
+        now = time.monotonic()
+        if self._waits[0] != self.done:
+            self._waits = self.done, now
+        return now - self._waits[1] < PATIENCE_S
 
     def events(self):
         """What is new since the last time."""
@@ -264,7 +273,7 @@ def _events(log, follow):
     """All events, as they come. A record that is being written is waited for."""
     while True:
         ends = not follow or not _runs(log) # looked at before what it may still have written
-        log.patient_from = None if ends else log.next
+        log.is_patient = not ends
         log.refresh()
         yield from log.events()
         if ends:
