@@ -194,8 +194,8 @@ def make_log(path, records, capacity=8, written=None, version=2, stopped=0, proc
     """`records`: (ns, address, bytes, thread, kind, how, class), from position 0 on."""
     written = len(records) if written is None else written
     head = struct.pack("<8sIIIIQQQQIIQIIIIQIIQQ", b"SLMLOG1\n", version, 4096, 32, 4096, capacity,
-                       written, 1000, 2000, process, 1, 0, stopped, 2, 4, len(CALLS), 0, 0x1fe, 0, 0,
-                       2 ** 64 - 1)
+                       written, 1000, 2000, process, 1, 0, stopped, 2, 4, len(CALLS), 0, 0x1fe,
+                       0, 0, 2 ** 64 - 1)
     head = head.ljust(128, b"\0") + b"/usr/bin/some".ljust(128, b"\0")
     head += struct.pack("<4I", 16, 32, 2048, 4096).ljust(384, b"\0")
     head += b"".join(name.encode().ljust(32, b"\0") for name in CALLS)
