@@ -112,7 +112,10 @@ static NOINLINE void free_elsewhere(void *pointer, enum call call, struct told t
         free_cold(pointer, call, told);
 }
 
+/* Some programs free NULL again and again (gawk: as often as anything). */
 HOT_INLINE void free_beyond_tiny(void *pointer, enum call call, struct told told) {
+    if (pointer == NULL)
+        return;
     if (!zone_is_small((uintptr_t)pointer) || UNLIKELY(!free_small(pointer)))
         free_elsewhere(pointer, call, told);
 }
