@@ -56,6 +56,10 @@
  * (perf/bench phases: 1/2, 1/4 and 1/8 save as much memory; 1/2 takes 8 % more time.) */
 #define SPARSE_LIVE_PART 8
 
+/* For a zone that grows beyond this, other memory is given back. (Looking for some was a third of
+ * what `ls` executed in the allocator.) */
+#define MAKE_UP_FROM_BYTES ((size_t)(SLM_TORTURE ? 0 : 1) << 20)
+
 /* Twice this part of purge_delay, at most, a slab stays sparse before they go. An empty slab serves
  * all classes, and is worth waiting for; a sparse one only its own, and many of them mean that the
  * program's sizes have changed. (perf/memory evict, 512 MiB live: 1/1 leaves 2.4 x live resident

@@ -319,7 +319,8 @@ void zone_look_soon(void) {
 
 size_t zone_take_growth(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
-    if (load_relaxed(&zone->growth) == 0)
+    if (load_relaxed(&zone->growth) == 0 ||
+        load_relaxed(&zone->held_peak) << slab_shift_of(kind) <= MAKE_UP_FROM_BYTES)
         return 0;
     return exchange_acquire(&zone->growth, 0) << slab_shift_of(kind);
 }

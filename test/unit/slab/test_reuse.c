@@ -1,5 +1,5 @@
-/* Protects: which empty slab a zone takes, what goes back of one whose pages are gone, and what a
- * slab of a large zone is told of its free slots. */
+/* Protects: which empty slab a zone takes, what goes back of one whose pages are gone, what a slab
+ * of a large zone is told of its free slots, and from when on growth is to be made up for. */
 #include "zones.h"
 
 enum { TINY_CLASS = 4, ME = 64 };
@@ -58,4 +58,20 @@ Test(reuse, slabs_of_a_large_zone_are_used_again_for_fewer_free_slots, .init = s
     EXPECT_EQ(zones[ZONE_TINY].relink_fraction, 4 * RELINK_FRACTION);
     release(slab);
     EXPECT_EQ(zone_acquire(TINY_CLASS, ME)->relink_fraction, 4 * RELINK_FRACTION);
+}
+
+Test(reuse, a_small_zone_makes_up_for_nothing_and_then_for_all, .init = set_up) {
+    size_t held = zones[ZONE_TINY].held_peak << TINY_SLAB_SHIFT;
+    size_t slab_bytes = (size_t)1 << TINY_SLAB_SHIFT;
+    zone_take_growth(ZONE_TINY);
+    size_t grown = 0;
+    do {
+        EXPECT_AT(zone_take_growth(ZONE_TINY) == 0, grown);
+        EXPECT(zone_acquire(TINY_CLASS, ME) != NULL);
+        grown += slab_bytes;
+    } while (held + grown <= MAKE_UP_FROM_BYTES);
+    EXPECT_EQ(zone_take_growth(ZONE_TINY), grown);
+    EXPECT_EQ(zone_take_growth(ZONE_TINY), 0);
+    EXPECT(zone_acquire(TINY_CLASS, ME) != NULL);
+    EXPECT_EQ(zone_take_growth(ZONE_TINY), slab_bytes);
 }
