@@ -147,7 +147,7 @@ HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
 HOT_INLINE void slab_prefetch_slot(const struct slab *slab, size_t slot) {
 #if defined(__x86_64__) && !defined(SLM_TSAN)
     __asm__ volatile("imulq %c2(%1), %0\n\tprefetchw (%3,%0)"
-                     : "+r"(slot)
+                     : "+&r"(slot)
                      : "r"(slab), "i"(offsetof(struct slab, slot_bytes)), "r"(slab->base),
                        "m"(slab->slot_bytes)
                      : "cc");
