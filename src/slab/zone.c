@@ -203,7 +203,7 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
         if (slab->is_zero)
             keep_note_needed(&zone->keep, (size_t)1 << slab_shift_of(kind));
         if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
-            zone->held_peak = zone->used + zone->dirty + zone->purging;
+            store_relaxed(&zone->held_peak, zone->used + zone->dirty + zone->purging);
             fetch_add_relaxed(&zone->growth, 1);
             watch_note_growth();
         }
