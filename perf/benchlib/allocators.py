@@ -27,6 +27,11 @@ class Allocator:
     def environment(self):
         return {"SLABMALLOC_PRESET": self.preset} if self.preset else {}
 
+    def preloaded(self):
+        """All of a program's environment, where launch.c does not preload the library."""
+        library = {"LD_PRELOAD": self.path} if self.path else {}
+        return build.clean_environment() | self.environment() | library
+
 
 class NotUsable(Exception):
     """An allocator that is not there, or would not take over malloc."""
@@ -75,8 +80,7 @@ def given(text, role):
 def check_takes_over(allocator, program, *arguments):
     """That the dynamic loader binds the program's malloc to the allocator; without this, a run that
     measures another one would look like any other."""
-    environment = build.clean_environment() | {
-        "LD_PRELOAD": allocator.path, "LD_DEBUG": "bindings", "LD_BIND_NOW": "1"}
+    environment = allocator.preloaded() | {"LD_DEBUG": "bindings", "LD_BIND_NOW": "1"}
     done = subprocess.run([program, *arguments], env=environment, capture_output=True,
                           stdin=subprocess.DEVNULL, check=False, errors="replace")
     if not re.search(rf" to {re.escape(allocator.path)} \[0\]: normal symbol `malloc'",

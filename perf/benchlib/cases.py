@@ -22,6 +22,10 @@ class Case:
     is_ordered: bool = True
     amounts: dict = dataclasses.field(default_factory=dict)
 
+    def command(self, size, run):
+        """`run`: an empty folder."""
+        return [fill(part, **places(size, run)) for part in self.commands[size]]
+
     def is_own(self):
         return self.group == "own"
 
@@ -35,9 +39,13 @@ class Case:
         return f"{self.program()} is missing: apt-get install {self.package}"
 
 
-def fill(text, **places):
+def places(size, run):
+    return {"data": build.BUILD / "data" / size, "run": run, "here": build.REAL}
+
+
+def fill(text, **values):
     """{name} is replaced, {{ and }} are braces; any other brace is left alone."""
-    text = re.sub(r"\{(\w+)\}", lambda m: str(places.get(m[1], m[0])), text)
+    text = re.sub(r"\{(\w+)\}", lambda m: str(values.get(m[1], m[0])), text)
     return text.replace("{{", "{").replace("}}", "}")
 
 

@@ -121,11 +121,10 @@ def digest(path):
 def run_case(case, allocator, size):
     """(sample, what the program said): text if short, else its hash; None if it may differ."""
     run = fresh_folder()
-    places = {"data": build.BUILD / "data" / size, "run": run, "here": build.REAL}
-    command = [cases.fill(part, **places) for part in case.commands[size]]
+    command = case.command(size, run)
     if case.prepare:
-        subprocess.run(["sh", "-c", cases.fill(case.prepare, **places)], check=True,
-                       env=build.clean_environment())
+        subprocess.run(["sh", "-c", cases.fill(case.prepare, **cases.places(size, run))],
+                       check=True, env=build.clean_environment())
     if case.runner == "redis":
         from benchlib import redis
         return redis.run(case, allocator, size, run)

@@ -4,7 +4,6 @@ machine nor its load changes. Time in the kernel is not in it."""
 import concurrent.futures
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ def chosen(only):
     """Of one thread: which of several comes first is chance."""
     found = [c for c in cases.load()
              if not c.is_own() and c.threads == 1 and not c.runner and not c.prepare]
-    return [c for c in found if only in (None, "real", c.name)]
+    return [c for c in found if only in ("real", c.name)]
 
 
 def counts_of(folder):
@@ -40,16 +39,11 @@ def counts_of(folder):
 
 def run(case, allocator, caches):
     with tempfile.TemporaryDirectory() as folder:
-        places = {"data": build.BUILD / "data" / "quick", "run": folder, "here": build.REAL}
-        command = [cases.fill(part, **places) for part in case.commands["quick"]]
-        environment = build.clean_environment() | allocator.environment()
-        if allocator.path:
-            environment["LD_PRELOAD"] = allocator.path
         done = subprocess.run(
             ["valgrind", "--tool=cachegrind", "--trace-children=yes", "--cache-sim=yes", *caches,
-             f"--cachegrind-out-file={folder}/counts.%p", *command],
-            env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, check=False)
+             f"--cachegrind-out-file={folder}/counts.%p", *case.command("quick", folder)],
+            env=allocator.preloaded(), cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             sys.exit(f"misses: FAILED: {case.name} on {allocator.name}: {done.stderr[-1000:]}")
         return counts_of(folder)
@@ -68,11 +62,9 @@ def measure_one(job):
 def measure(wanted, programs):
     """{program: {allocator: {figure: count}}}."""
     data.ensure(build.BUILD / "data" / "quick", "quick")
-    present = [c for c in programs if shutil.which(c.program())]
-    for case in programs:
-        if case not in present:
-            print(f"skipped: {case.missing()}", file=sys.stderr)
-    jobs = [(case, allocator) for case in present for allocator in wanted]
+    for reason in filter(None, (case.missing() for case in programs)):
+        print(f"skipped: {reason}", file=sys.stderr)
+    jobs = [(case, allocator) for case in programs if not case.missing() for allocator in wanted]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(pool.map(measure_one, jobs))
     found = {}
