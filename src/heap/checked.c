@@ -91,8 +91,6 @@ enum fault checked_free(void *pointer, enum call call, struct told told) {
     enum check_outcome outcome;
     enum call made_by;
     enum fault fault;
-    if (pointer == NULL)
-        return FAULT_NONE;
     heap_join_checks();
     if (UNLIKELY(check_is_empty((uintptr_t)pointer, &made_by, &fault))) {
         if (log_is_on() && fault == FAULT_NONE)

@@ -304,8 +304,6 @@ static enum fault free_small(struct slab *slab, uintptr_t address) {
 
 enum fault heap_raw_free(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
-    if (pointer == NULL)
-        return FAULT_NONE;
     struct slab *slab = zone_find(address);
     if (slab == NULL)
         return large_free(pointer);

@@ -25,8 +25,8 @@ void *heap_malloc_by(enum call call, size_t bytes, size_t alignment);
 /* As heap_malloc, and the bytes asked for read as zero. */
 void *heap_calloc(size_t bytes);
 
-/* The slow way of a free, for every pointer, NULL included. What it finds wrong it returns, and has
- * done nothing. */
+/* The slow way of a free, for every pointer but NULL. What it finds wrong it returns, and has done
+ * nothing. */
 enum fault heap_free(void *pointer);
 
 /* The same; `call` is what the program called. Only checks look at that, and at `told`. */
