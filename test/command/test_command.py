@@ -24,12 +24,16 @@ COMMAND = os.path.join(SOURCE, "tools", "slabmalloc")
 LINE = re.compile(r"faulty\.c:(\d+)")
 
 
-def run(*words, environment=None, text=None, binary=False):
-    """The command, on LIBRARY: the finished process."""
+def environment_with(**more):
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("SLABMALLOC", "LD_", "NO_COLOR"))}
-    kept.update(SLABMALLOC_LIBRARY=LIBRARY, **(environment or {}))
-    return subprocess.run([sys.executable, "-B", COMMAND, *map(str, words)], env=kept, input=text,
+    return kept | {"SLABMALLOC_LIBRARY": LIBRARY} | more
+
+
+def run(*words, environment=None, text=None, binary=False):
+    """The command, on LIBRARY: the finished process."""
+    return subprocess.run([sys.executable, "-B", COMMAND, *map(str, words)],
+                          env=environment_with(**(environment or {})), input=text,
                           capture_output=True, text=not binary, timeout=60, check=False)
 
 
@@ -274,9 +278,9 @@ class Log(Case):
         self.addCleanup(process.kill)
         halves = EVENTS[:3] + [(0, 0, 0, 0, 0, 1, 0)] + EVENTS[4:]
         make_log(self.file, halves, process=process.pid)
-        kept = dict(os.environ, SLABMALLOC_LIBRARY=LIBRARY, PYTHONUNBUFFERED="1")
         follower = subprocess.Popen([sys.executable, "-B", COMMAND, "log", "--follow", self.file],
-                                    env=kept, stdout=subprocess.PIPE, text=True)
+                                    env=environment_with(PYTHONUNBUFFERED="1"),
+                                    stdout=subprocess.PIPE, text=True)
         self.addCleanup(follower.kill)
         shown = [follower.stdout.readline().rstrip() for _ in range(2)]
         self.assertEqual(shown, LINES[:2])

@@ -68,7 +68,6 @@ class Log:
             raise Refused(f"{path} is damaged: its header can't be right")
         self.unfinished = 0
         self.done = self.lost
-        self.is_patient = False # what is not whole ends the reading, for a while
         self._waits = None, 0 # for this position, since then
         self._old = None
 
@@ -102,12 +101,12 @@ class Log:
         name = self.call_names[how] if how < 32 else ""
         return name.replace(" ", "_") or f"call-{how}"
 
-    def _records(self, end):
+    def _records(self, waits):
         """(position, record) of what is intact from `done` on."""
         self.done = max(self.done, self.lost)
-        while self.done < end:
+        while self.done < self.next:
             at = self.done % self.capacity
-            count = min(end - self.done, self.capacity - at, PIECE_RECORDS)
+            count = min(self.next - self.done, self.capacity - at, PIECE_RECORDS)
             self.file.seek(self.header_bytes + at * RECORD_BYTES)
             data = self.file.read(count * RECORD_BYTES)
             whole = len(data) // RECORD_BYTES
@@ -117,7 +116,7 @@ class Log:
                 if kind != 0 and is_of_lap:
                     yield self.done, record
                 elif not (how & PASSED_OVER and is_of_lap):
-                    if self.is_patient and self._may_come():
+                    if waits and self._may_come():
                         return
                     self.unfinished += 1
                 self.done += 1
@@ -132,9 +131,9 @@ class Log:
             self._waits = self.done, now
         return now - self._waits[1] < PATIENCE_S
 
-    def events(self):
-        """What is new since the last time."""
-        for position, record in self._records(self.next):
+    def events(self, waits):
+        """What is new since the last time. `waits`: up to a record that may be being written."""
+        for position, record in self._records(waits):
             ns, address, count, thread, kind, how, cls, _ = record
             if kind == REALLOC_OLD:
                 self._old = position, address, count
@@ -273,9 +272,8 @@ def _events(log, follow):
     """All events, as they come. A record that is being written is waited for."""
     while True:
         ends = not follow or not _runs(log) # looked at before what it may still have written
-        log.is_patient = not ends
         log.refresh()
-        yield from log.events()
+        yield from log.events(waits=not ends)
         if ends:
             return
         time.sleep(0.2)
