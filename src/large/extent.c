@@ -101,14 +101,14 @@ struct extent *extent_new(uintptr_t address, size_t bytes, bool is_zero, enum ex
     return extent;
 }
 
-static void note_moved(struct extent *extent, bool is_moved) {
+void extent_note_moved(struct extent *extent, bool is_moved) {
     moved_count = moved_count - extent->is_moved + is_moved;
     extent->is_moved = is_moved;
 }
 
 void extent_forget(struct extent *extent) {
     leave(extent);
-    note_moved(extent, false);
+    extent_note_moved(extent, false);
     store_relaxed(&extent->state, EXTENT_UNUSED);
     extent->bin_next = pool.extents;
     pool.extents = extent;
@@ -232,7 +232,7 @@ struct extent *extent_split(struct extent *extent, size_t bytes) {
                                        (enum extent_state)extent->state);
     second->is_empty = extent->is_empty;
     second->freed_ms = extent->freed_ms;
-    note_moved(second, extent->is_moved);
+    extent_note_moved(second, extent->is_moved);
     return second;
 }
 
@@ -285,7 +285,7 @@ static bool is_free(const struct extent *extent, bool is_empty) {
 static void absorb(struct extent *first, struct extent *second) {
     size_t bytes = first->bytes + second->bytes;
     first->is_zero = first->is_zero && second->is_zero;
-    note_moved(first, first->is_moved || second->is_moved);
+    extent_note_moved(first, first->is_moved || second->is_moved);
     extent_forget(second);
     pagemap_set(first->address + first->bytes - 1, NULL);
     store_relaxed(&first->bytes, bytes);

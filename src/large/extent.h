@@ -115,6 +115,9 @@ struct extent *extent_find(uintptr_t address);
 /* Verifies the invariants above; adds up the live extents. */
 bool extent_verify(size_t *live_count, size_t *live_bytes, struct violation *violation);
 
+/* Of an extent that is or was in the page map. With the lock held. */
+void extent_note_moved(struct extent *extent, bool is_moved);
+
 /* How many extents were moved, or are parts of such. With the lock held. */
 size_t extent_moved_count(void);
 

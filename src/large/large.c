@@ -65,6 +65,7 @@ struct piece {
     size_t bytes;
     size_t held_bytes; /* what of them was charged for */
     bool stays;        /* without its memory */
+    bool is_moved;     /* of struct extent */
 };
 
 /* Addresses without memory cost the system little, but there may be a limit on them. */
@@ -78,6 +79,7 @@ static struct piece take_out(struct extent *extent, bool may_stay) {
         extent = extent_absorb_empty(extent);
     piece.address = extent->address;
     piece.bytes = extent->bytes;
+    piece.is_moved = extent->is_moved;
     extent_forget(extent);
     return piece;
 }
@@ -121,6 +123,7 @@ static size_t keep(const struct piece *piece, bool is_zero) {
     if (kept) {
         struct extent *extent = extent_new(piece->address, piece->bytes, is_zero, EXTENT_BUSY);
         extent->is_empty = is_empty;
+        extent_note_moved(extent, piece->is_moved);
         extent_put(extent, now);
     }
     leave_lock();
