@@ -180,7 +180,9 @@ Test(large, only_so_many_mappings_are_moved_to_serve_malloc, .init = quiet_os) {
     large_purge();
     for (unsigned i = 0; i < BLOCKS; i++)
         drop(blocks[i]);
-    large_purge();
+    /* Torture refuses each fifth call: what the system did not take back stays, and stays moved. */
+    for (unsigned i = 0; i < (SLM_TORTURE ? 16 : 1); i++)
+        large_purge();
     EXPECT_EQ(extent_moved_count(), 0);
 }
 
