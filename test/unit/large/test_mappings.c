@@ -81,7 +81,8 @@ Test(mappings, what_lies_between_others_stays_without_its_memory, .init = quiet_
     drop_some();
     size_t held = account.held;
     size_t freed = stats().cached_bytes;
-    EXPECT_EQ(freed, (BLOCKS / 2 - 1) * MIB);
+    EXPECT(freed <= (BLOCKS / 2 - 1) * MIB); /* torture: a millisecond old, and gone */
+    EXPECT(SLM_TORTURE || freed == (BLOCKS / 2 - 1) * MIB);
     size_t bytes = large_purge_expired(UINT64_MAX);
     EXPECT(SLM_TORTURE || bytes == freed);
     EXPECT(SLM_TORTURE || stats().cached_bytes == 0);
