@@ -60,6 +60,11 @@ COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
     return LIKELY(pointer != NULL) ? pointer : no_memory();
 }
 
+/* Apart, so that what comes before and after need not save registers for it. */
+static NOINLINE bool malloc_small(size_t size, void **pointer) {
+    return hot_malloc_small(size, pointer);
+}
+
 static NOINLINE void *malloc_above_tiny(size_t size) {
     void *pointer;
     if (LIKELY(size > TINY_MAX_BYTES) && LIKELY(size <= SMALL_MAX_BYTES) &&
@@ -154,18 +159,37 @@ void slm_free_aligned_sized(void *pointer, size_t alignment, size_t size) {
         malloc_free_slow(pointer, CALL_FREE_ALIGNED_SIZED, (struct told){size, alignment});
 }
 
+/* As hot_usable_by_any, but 0 of all blocks while checks are on, which may lie inside of a slot. */
+static inline size_t usable_by_any(const void *pointer) {
+    return LIKELY(!load_relaxed(&check_active)) ? hot_usable_by_any(pointer) : 0;
+}
+
 /* --- calloc, realloc -------------------------------------------------------------------------- */
+
+static NOINLINE void *calloc_slow(size_t bytes) {
+    if (UNLIKELY(is_too_large(bytes)))
+        return no_memory();
+    void *pointer = heap_calloc(bytes);
+    check_late(CALL_CALLOC);
+    return LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
+static NOINLINE void *calloc_beyond_fine(size_t bytes) {
+    void *pointer;
+    if (LIKELY(bytes > FINE_MAX_BYTES) && LIKELY(bytes <= TINY_MAX_BYTES) &&
+        LIKELY(hot_malloc_coarse(bytes, &pointer)))
+        return memset(pointer, 0, bytes);
+    return calloc_slow(bytes);
+}
 
 void *slm_calloc(size_t count, size_t size) {
     size_t bytes;
     void *pointer;
-    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)) || UNLIKELY(is_too_large(bytes)))
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
         return no_memory();
     if (LIKELY(bytes <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(bytes, &pointer)))
         return memset(pointer, 0, bytes);
-    pointer = heap_calloc(bytes);
-    check_late(CALL_CALLOC);
-    return LIKELY(pointer != NULL) ? pointer : no_memory();
+    return calloc_beyond_fine(bytes);
 }
 
 static NOINLINE void *realloc_slow(void *pointer, size_t size) {
@@ -181,18 +205,42 @@ static NOINLINE void *realloc_slow(void *pointer, size_t size) {
     return LIKELY(resized != NULL) ? resized : no_memory();
 }
 
-/* Into another slot, if there is one at hand and the old one is still this thread's: a slab that
- * others free into may have become pending. */
-static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
-    void *copy;
-    bool done = size <= FINE_MAX_BYTES ? hot_malloc_fine(size, &copy)
-                                       : hot_malloc_coarse(size, &copy);
-    if (UNLIKELY(!done))
-        return realloc_slow(pointer, size);
+/* A block that was this thread's may be so no more: a slab that others free into has become
+ * pending. */
+HOT_INLINE void *move_to(void *copy, void *pointer, size_t old_size, size_t size) {
     memcpy(copy, pointer, old_size < size ? old_size : size);
     if (UNLIKELY(!hot_free_tiny(pointer)))
         malloc_free_slow(pointer, CALL_REALLOC, NOTHING_TOLD);
     return copy;
+}
+
+/* Into another slot, if there is one at hand. */
+static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
+    void *copy;
+    return LIKELY(hot_malloc_tiny(size, &copy)) ? move_to(copy, pointer, old_size, size)
+                                                : realloc_slow(pointer, size);
+}
+
+/* The same for more than TINY_MAX_BYTES. */
+static NOINLINE void *realloc_by_copy_to_small(void *pointer, size_t old_size, size_t size) {
+    void *copy;
+    return LIKELY(size <= SMALL_MAX_BYTES) && LIKELY(malloc_small(size, &copy))
+               ? move_to(copy, pointer, old_size, size)
+               : realloc_slow(pointer, size);
+}
+
+static inline void *realloc_in_slab(void *pointer, size_t old_size, size_t size) {
+    if (LIKELY(heap_block_stays(old_size, size)))
+        return pointer;
+    return LIKELY(size <= TINY_MAX_BYTES) ? realloc_by_copy(pointer, old_size, size)
+                                          : realloc_by_copy_to_small(pointer, old_size, size);
+}
+
+/* SMALL, or in another thread's slab. */
+static NOINLINE void *realloc_elsewhere(void *pointer, size_t size) {
+    size_t old_size = usable_by_any(pointer);
+    return LIKELY(old_size != 0) ? realloc_in_slab(pointer, old_size, size)
+                                 : realloc_slow(pointer, size);
 }
 
 void *slm_realloc(void *pointer, size_t size) {
@@ -204,13 +252,8 @@ void *slm_realloc(void *pointer, size_t size) {
         return NULL;
     }
     size_t old_size = hot_usable(pointer);
-    if (LIKELY(old_size != 0)) {
-        if (LIKELY(heap_block_stays(old_size, size)))
-            return pointer;
-        if (LIKELY(size <= TINY_MAX_BYTES))
-            return realloc_by_copy(pointer, old_size, size);
-    }
-    return realloc_slow(pointer, size);
+    return LIKELY(old_size != 0) ? realloc_in_slab(pointer, old_size, size)
+                                 : realloc_elsewhere(pointer, size);
 }
 
 void *slm_reallocarray(void *pointer, size_t count, size_t size) {
@@ -222,16 +265,27 @@ void *slm_reallocarray(void *pointer, size_t count, size_t size) {
 
 /* --- alignment -------------------------------------------------------------------------------- */
 
-/* `alignment` is a power of two. NULL without errno. */
-static void *allocate_aligned(size_t alignment, size_t size) {
+static NOINLINE void *allocate_aligned_beyond_tiny(size_t alignment, size_t size) {
+    void *pointer;
+    if (LIKELY(size <= SMALL_MAX_BYTES) && LIKELY(alignment <= SMALL_MAX_BYTES)) {
+        size_t bytes = bytes_for_aligned(size, alignment);
+        if (LIKELY(bytes > TINY_MAX_BYTES) && LIKELY(hot_malloc_small_aligned(bytes, &pointer)))
+            return pointer;
+    }
     if (UNLIKELY(is_too_large(size)))
         return NULL;
-    void *pointer;
-    if (alignment <= MIN_ALIGNMENT && size <= FINE_MAX_BYTES && hot_malloc_fine(size, &pointer))
-        return pointer;
     pointer = heap_malloc_aligned(size, alignment);
     check_late(CALL_ALIGNED_ALLOC);
     return pointer;
+}
+
+/* `alignment` is a power of two. NULL without errno. */
+static void *allocate_aligned(size_t alignment, size_t size) {
+    void *pointer;
+    if (LIKELY(size <= TINY_MAX_BYTES) && LIKELY(alignment <= TINY_MAX_BYTES) &&
+        LIKELY(hot_malloc_tiny(bytes_for_aligned(size, alignment), &pointer)))
+        return pointer;
+    return allocate_aligned_beyond_tiny(alignment, size);
 }
 
 void *slm_aligned_alloc(size_t alignment, size_t size) {
@@ -270,14 +324,23 @@ void *slm_pvalloc(size_t size) {
     return slm_aligned_alloc(os_page_bytes, whole != 0 ? whole : os_page_bytes);
 }
 
-size_t slm_malloc_usable_size(void *pointer) {
+static NOINLINE size_t usable_elsewhere(void *pointer) {
     if (pointer == NULL)
         return 0;
+    size_t bytes = usable_by_any(pointer);
+    if (LIKELY(bytes != 0))
+        return bytes;
     enum fault fault;
-    size_t bytes = heap_usable(pointer, &fault);
+    bytes = heap_usable(pointer, &fault);
     if (UNLIKELY(fault != FAULT_NONE))
         diagnose_pointer(CALL_USABLE_SIZE, pointer, fault);
     return bytes;
+}
+
+/* Some programs ask for the size of each block that they allocate and free (redis). */
+size_t slm_malloc_usable_size(void *pointer) {
+    size_t bytes = hot_usable(pointer);
+    return LIKELY(bytes != 0) ? bytes : usable_elsewhere(pointer);
 }
 
 /* Whoever takes malloc from the static library takes what runs before and after main along. */

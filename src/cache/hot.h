@@ -33,6 +33,12 @@ HOT_INLINE bool hot_malloc_coarse(size_t bytes, void **pointer) {
     return true;
 }
 
+/* The same for `bytes` <= TINY_MAX_BYTES. */
+HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
+    return bytes <= FINE_MAX_BYTES ? hot_malloc_fine(bytes, pointer)
+                                   : hot_malloc_coarse(bytes, pointer);
+}
+
 /* The slab, if `pointer` lies in the first TINY range. */
 HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
     uintptr_t offset = (uintptr_t)pointer - load_own(&zone_map.tiny_base);
@@ -40,6 +46,15 @@ HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
         return false;
     *slab = slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT);
     __asm__("" : "+r"(*slab)); /* or clang keeps a sum of two, at the price of an instruction */
+    return true;
+}
+
+/* The same of SMALL. */
+HOT_INLINE bool hot_find_small(const void *pointer, struct slab **slab) {
+    uintptr_t offset = (uintptr_t)pointer - load_own(&zone_map.small_base);
+    if (offset >= load_own(&zone_map.small_span))
+        return false;
+    *slab = slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT);
     return true;
 }
 
@@ -72,6 +87,25 @@ HOT_INLINE size_t hot_usable_in(const struct slab *slab, uintptr_t address) {
 HOT_INLINE size_t hot_usable(const void *pointer) {
     struct slab *slab;
     return hot_find_tiny(pointer, &slab) ? hot_usable_in(slab, (uintptr_t)pointer) : 0;
+}
+
+/* The same, for a slab that anybody owns: where a live block lies, all of this stays as it is. */
+HOT_INLINE size_t hot_usable_in_any(const struct slab *slab, uintptr_t address) {
+    uintptr_t owner = load_relaxed(&slab->owner);
+    size_t slot;
+    if (UNLIKELY(owner == 0) || UNLIKELY(owner & OWNER_PENDING) ||
+        UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
+        UNLIKELY(load_relaxed(&slab->bits[slot / 64]) >> (slot % 64) & 1))
+        return 0;
+    return slab->slot_bytes;
+}
+
+/* The same, for a block of any thread's, TINY or SMALL. Not while checks are on. */
+HOT_INLINE size_t hot_usable_by_any(const void *pointer) {
+    struct slab *slab;
+    return hot_find_tiny(pointer, &slab) || hot_find_small(pointer, &slab)
+               ? hot_usable_in_any(slab, (uintptr_t)pointer)
+               : 0;
 }
 
 /* hot_free_in for any address in the first TINY range. */
@@ -112,8 +146,8 @@ HOT_INLINE enum hot_remote hot_free_remote(struct slab *slab, uintptr_t address)
     return LIKELY(load_seq_cst(&slab->owner) & OWNER_PENDING) ? REMOTE_FREED : REMOTE_TO_ANNOUNCE;
 }
 
-/* As hot_malloc_fine, for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
-HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
+/* A slot of SMALL, as hot_malloc_fine. `of_class`: none of another class will do. */
+HOT_INLINE bool hot_take_small(size_t bytes, bool of_class, void **pointer) {
     unsigned cls = coarse_class_of_step[coarse_step(bytes)];
     if (cls < TINY_CLASSES)
         __builtin_unreachable(); /* or common_of would ask */
@@ -126,7 +160,7 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     struct slab *slab = common->cache.coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
     *pointer = NULL;
     if (LIKELY(slab != NULL)) { /* somebody has entered it before */
-        if (UNLIKELY(slab->hint >= slab->fresh_from))
+        if (!of_class && UNLIKELY(slab->hint >= slab->fresh_from))
             *pointer = common_take_warm(common, cls);
         if (LIKELY(*pointer == NULL) && LIKELY(slab_take_hinted(slab, &slot)))
             *pointer = slab_slot_address(slab, slot);
@@ -135,14 +169,23 @@ HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
     return *pointer != NULL;
 }
 
+/* As hot_malloc_fine, for `bytes` in TINY_MAX_BYTES + 1 .. SMALL_MAX_BYTES. */
+HOT_INLINE bool hot_malloc_small(size_t bytes, void **pointer) {
+    return hot_take_small(bytes, false, pointer);
+}
+
+/* The same, aligned as all slots of the class of `bytes` are. */
+HOT_INLINE bool hot_malloc_small_aligned(size_t bytes, void **pointer) {
+    return hot_take_small(bytes, true, pointer);
+}
+
 /* As hot_free_in for any address in the first SMALL range. */
 HOT_INLINE bool hot_free_small(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
-    uintptr_t offset = address - load_own(&zone_map.small_base);
+    struct slab *slab;
     size_t slot;
-    if (offset >= load_own(&zone_map.small_span) || UNLIKELY(!cache_is_live(cache_self)))
+    if (!hot_find_small(pointer, &slab) || UNLIKELY(!cache_is_live(cache_self)))
         return false;
-    struct slab *slab = slab_header(load_own(&zone_map.small_headers), offset >> SMALL_SLAB_SHIFT);
     uintptr_t owner = load_relaxed(&slab->owner);
     struct common *common = (struct common *)owner;
     if (UNLIKELY(owner == 0) || UNLIKELY(owner & OWNER_PENDING) ||

@@ -51,13 +51,7 @@ const uint8_t coarse_class_of_step[COARSE_STEPS] = {
     S64(0), S64(64), S64(128), S64(192), S64(256), S64(320), S64(384), S64(448), S1(512)};
 
 unsigned class_of_aligned(size_t bytes, size_t alignment) {
-    if (bytes < alignment)
-        bytes = alignment;
-    if (bytes > SMALL_MAX_BYTES)
-        return CLASS_COUNT;
-    /* A doubling holds a multiple of any power of two below it: at most a few steps. */
-    unsigned cls = class_of(bytes);
-    while (cls < CLASS_COUNT && size_classes[cls].slot_bytes % alignment != 0)
-        cls++;
-    return cls;
+    return bytes > SMALL_MAX_BYTES || alignment > SMALL_MAX_BYTES
+               ? CLASS_COUNT
+               : class_of(bytes_for_aligned(bytes, alignment));
 }

@@ -36,6 +36,12 @@ HOT_INLINE unsigned class_of(size_t bytes) {
                                    : coarse_class_of_step[coarse_step(bytes)];
 }
 
+/* What to ask for, so that the class's slots all start at multiples of `alignment`, a power of two:
+ * its size is this, or lies in a doubling whose classes are multiples of more than that. */
+HOT_INLINE size_t bytes_for_aligned(size_t bytes, size_t alignment) {
+    return round_up(bytes + (bytes == 0), alignment);
+}
+
 /* The smallest class whose slots hold `bytes` and all start at multiples of `alignment`, a power
  * of two; CLASS_COUNT if there is none. */
 unsigned class_of_aligned(size_t bytes, size_t alignment);

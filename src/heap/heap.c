@@ -320,14 +320,14 @@ enum fault heap_free_by(enum call call, void *pointer, struct told told) {
 
 size_t heap_raw_usable(const void *pointer, enum fault *fault) {
     uintptr_t address = (uintptr_t)pointer;
-    struct slab *slab = zone_find(address);
-    size_t bytes;
+    size_t bytes = large_usable(pointer);
     *fault = FAULT_NONE;
+    if (bytes != 0)
+        return bytes;
+    struct slab *slab = zone_find(address);
     if (slab == NULL) {
         uintptr_t start;
-        bytes = large_usable(pointer);
-        if (UNLIKELY(bytes == 0))
-            *fault = large_examine(address, &start, &bytes);
+        *fault = large_examine(address, &start, &bytes);
     } else {
         size_t slot;
         *fault = slab_examine(slab, address, &slot);

@@ -24,6 +24,8 @@ void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
     if (heap_block_stays(old_bytes, bytes))
         return pointer;
     if (old_bytes > SMALL_MAX_BYTES && bytes > SMALL_MAX_BYTES) {
+        if (round_up(bytes, os_page_bytes) == old_bytes)
+            return pointer;
         void *resized = large_resize(pointer, bytes);
         if (resized != NULL)
             return resized;

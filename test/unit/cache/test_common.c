@@ -132,6 +132,44 @@ Test(common, a_block_comes_from_memory_that_is_there, .init = set_up) {
     expect_whole();
 }
 
+/* Those of a larger one begin anywhere. (5120 and 5632 bytes are multiples of 1024 and 512.) */
+Test(common, an_aligned_block_comes_from_its_own_class, .init = set_up) {
+    enum { ALIGNMENT = 1024 };
+    unsigned next = class_of(BYTES) + 1;
+    char *larger[2] = {heap_malloc(size_classes[next].slot_bytes),
+                       heap_malloc(size_classes[next].slot_bytes)};
+    void *block = heap_malloc(BYTES), *any = NULL, *aligned = NULL;
+    EXPECT((uintptr_t)larger[1] % ALIGNMENT != 0 && size_classes[cls].slot_bytes % ALIGNMENT == 0);
+    EXPECT_EQ(heap_free(larger[1]), FAULT_NONE);
+    EXPECT(hot_malloc_small_aligned(bytes_for_aligned(BYTES, ALIGNMENT), &aligned));
+    EXPECT(zone_find((uintptr_t)aligned)->cls == cls && (uintptr_t)aligned % ALIGNMENT == 0);
+    EXPECT(hot_malloc_small(BYTES, &any));
+    EXPECT(any == larger[1]);
+    EXPECT(hot_free_small(any) && hot_free_small(aligned) && hot_free_small(block) &&
+           hot_free_small(larger[0]));
+    expect_whole();
+}
+
+Test(common, a_block_has_its_size_while_it_lives_and_nothing_is_pending, .init = set_up) {
+    size_t slot_bytes = size_classes[cls].slot_bytes;
+    char *block = heap_malloc(BYTES), *other = heap_malloc(BYTES);
+    EXPECT_EQ(hot_usable_by_any(block), slot_bytes);
+    EXPECT(hot_usable(block) == 0 && hot_usable_by_any(block + 16) == 0);
+    struct common *common = common_of_slab(zone_find((uintptr_t)block));
+    common_enter(common); /* it takes no lock */
+    EXPECT_EQ(hot_usable_by_any(block), slot_bytes);
+    EXPECT_EQ(heap_free(other), FAULT_NONE); /* as a signal handler */
+    EXPECT(hot_usable_by_any(block) == 0 && hot_usable_by_any(other) == 0);
+    EXPECT(heap_usable(block, &fault) == slot_bytes && fault == FAULT_NONE);
+    EXPECT(heap_usable(other, &fault) == 0 && fault == FAULT_DOUBLE_FREE);
+    common_leave(common);
+    EXPECT(refill(common, true) != NULL);
+    EXPECT(hot_usable_by_any(block) == slot_bytes && hot_usable_by_any(other) == 0);
+    EXPECT(hot_free_small(block));
+    EXPECT_EQ(hot_usable_by_any(block), 0);
+    expect_whole();
+}
+
 Test(common, a_class_of_several_slabs_takes_slots_of_the_next_size_only, .init = set_up) {
     const struct slab *slab = zone_find((uintptr_t)take(row(0)));
     char *listed = take(row(0));

@@ -121,6 +121,39 @@ Test(remote, the_short_way_is_not_for_slabs_without_a_thread, .init = set_up) {
     EXPECT_EQ(heap_free(blocks[0]), FAULT_NONE);
 }
 
+static size_t usable_there[4];
+
+static void ask_sizes(void) {
+    heap_set_up();
+    usable_there[0] = hot_usable(blocks[2]);
+    usable_there[1] = hot_usable_by_any(blocks[2]);
+    usable_there[2] = hot_usable_by_any(blocks[1]);
+    usable_there[3] = hot_usable_by_any((char *)blocks[2] + 16);
+}
+
+/* While its slab has remote frees pending, or nobody owns it, it takes the long way to know. */
+Test(remote, another_thread_s_block_has_its_size_while_it_lives, .init = set_up) {
+    EXPECT(hot_usable(blocks[2]) == BYTES && hot_usable_by_any(blocks[2]) == BYTES);
+    EXPECT_EQ(heap_free(blocks[1]), FAULT_NONE);
+    in_another_thread(ask_sizes);
+    EXPECT_EQ(usable_there[0], 0);
+    EXPECT_EQ(usable_there[1], BYTES);
+    EXPECT(usable_there[2] == 0 && usable_there[3] == 0);
+    EXPECT(hot_usable_by_any(NULL) == 0 && hot_usable_by_any(&cache) == 0);
+
+    in_another_thread(free_first);
+    EXPECT_EQ(hot_usable_by_any(blocks[2]), 0);
+    EXPECT_EQ(heap_usable(blocks[2], &faults[0]), BYTES);
+    EXPECT(heap_usable(blocks[0], &faults[0]) == 0 && faults[0] == FAULT_DOUBLE_FREE);
+    cache_drain(cache);
+    EXPECT_EQ(hot_usable_by_any(blocks[2]), BYTES);
+    EXPECT_EQ(hot_usable_by_any(blocks[0]), 0);
+
+    in_another_thread(take_one_and_end);
+    EXPECT_EQ(hot_usable_by_any(others[0]), 0);
+    EXPECT_EQ(heap_usable(others[0], &faults[0]), BYTES);
+}
+
 Test(remote, the_owner_merges_when_it_drains, .init = set_up) {
     in_another_thread(free_several);
     unsigned free_before = slab_count_free(slab);
