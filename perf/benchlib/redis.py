@@ -28,31 +28,39 @@ def client(*command):
     return done.stdout
 
 
+def command(socket, folder):
+    """The server's. A unix socket and no port: nothing listens on any network."""
+    return ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "",
+            "--appendonly", "no", "--dir", str(folder)]
+
+
+def use(socket, requests, process):
+    """Works as a client until the server has ended. Returns (seconds, length of the list)."""
+    deadline = time.monotonic() + START_S
+    while not is_answering(socket):
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise measure.ProgramFailure("the server does not answer")
+        time.sleep(0.01)
+    begin = time.monotonic()
+    for test, share in TESTS:
+        # Values of 100 bytes under 100,000 keys, 20 connections, 16 requests at a time.
+        told = client("redis-benchmark", "-s", str(socket), "-n", str(int(requests * share)), "-r",
+                      "100000", "-d", "100", "-c", "20", "-P", "16", "-q", "-t", test)
+        if "requests per second" not in told:
+            raise measure.ProgramFailure(f"redis-benchmark -t {test}: {told[-300:]}")
+    wall = time.monotonic() - begin
+    keys = client("redis-cli", "-s", str(socket), "llen", "mylist").strip()
+    client("redis-cli", "-s", str(socket), "shutdown", "nosave")
+    return wall, keys
+
+
 def run(case, allocator, size, folder):
-    # A unix socket and no port: nothing listens on any network.
     socket = folder / "redis.sock"
     watch = measure.Watch()
-    server = measure.Launcher(
-        ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly",
-         "no", "--dir", str(folder)], allocator.path if allocator else "", folder,
-        environment=allocator.environment() if allocator else None)
+    server = measure.Launcher(command(socket, folder), allocator.path if allocator else "", folder,
+                              environment=allocator.environment() if allocator else None)
     try:
-        deadline = time.monotonic() + START_S
-        while not is_answering(socket):
-            if time.monotonic() > deadline or server.process.poll() is not None:
-                raise measure.ProgramFailure("the server does not answer")
-            time.sleep(0.01)
-        begin = time.monotonic()
-        for test, share in TESTS:
-            # Values of 100 bytes under 100,000 keys, 20 connections, 16 requests at a time.
-            requests = int(case.amounts[size] * share)
-            told = client("redis-benchmark", "-s", str(socket), "-n", str(requests), "-r", "100000",
-                          "-d", "100", "-c", "20", "-P", "16", "-q", "-t", test)
-            if "requests per second" not in told:
-                raise measure.ProgramFailure(f"redis-benchmark -t {test}: {told[-300:]}")
-        wall = time.monotonic() - begin
-        keys = client("redis-cli", "-s", str(socket), "llen", "mylist").strip()
-        client("redis-cli", "-s", str(socket), "shutdown", "nosave")
+        wall, keys = use(socket, case.amounts[size], server.process)
         sample = server.finish(START_S)[0]
     except BaseException:
         server.kill()
