@@ -1,6 +1,6 @@
-/* Purpose: what perf/count measures: calls of malloc and free in four patterns, and some others that
- *          programs make as often, each called by a function of its own, by which the profiler can
- *          tell them apart.
+/* Purpose: what perf/count measures: calls of malloc and free in four patterns, and some others
+ *          that programs make as often, each called by a function of its own, by which the
+ *          profiler can tell them apart.
  *
  *   calls SIZE PATTERN     PATTERN: pair, in_order, reverse, shuffled or others
  *

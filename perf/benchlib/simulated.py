@@ -47,8 +47,8 @@ def run(case, allocator, caches):
         command = redis.command(socket, folder) if case.runner else case.command("quick", folder)
         with (pathlib.Path(folder) / "errors").open("w+", encoding="utf-8") as errors:
             process = subprocess.Popen(
-                ["valgrind", "--tool=cachegrind", "--trace-children=yes", "--cache-sim=yes", *caches,
-                 f"--cachegrind-out-file={folder}/counts.%p", *command],
+                ["valgrind", "--tool=cachegrind", "--trace-children=yes", "--cache-sim=yes",
+                 *caches, f"--cachegrind-out-file={folder}/counts.%p", *command],
                 env=allocator.preloaded(), cwd=folder, stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL, stderr=errors)
             try:
