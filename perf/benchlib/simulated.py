@@ -16,8 +16,6 @@ MEMORY = ("--I1=32768,8,64", "--D1=32768,8,64", "--LL=524288,8,64")
 TRANSLATION = ("--I1=32768,8,64", "--D1=262144,64,4096", "--LL=8388608,8,4096")
 FIGURES = {"instructions": "Ir", "D1 misses": "D1", "L2 misses": "L2", "TLB misses": "TLB",
            "TLB2 misses": "TLB2"}
-
-
 # A simulation takes some 50 times as long.
 REDIS_REQUESTS = 40000
 
@@ -54,13 +52,13 @@ def run(case, allocator, caches):
             try:
                 if case.runner:
                     redis.use(socket, REDIS_REQUESTS, process)
+                if process.wait() != 0:
+                    errors.seek(0)
+                    raise clocked.ProgramFailure(errors.read()[-1000:])
             except clocked.ProgramFailure as failure:
-                process.kill()
                 sys.exit(f"misses: FAILED: {case.name} on {allocator.name}: {failure}")
-            if process.wait() != 0:
-                errors.seek(0)
-                sys.exit(f"misses: FAILED: {case.name} on {allocator.name}: "
-                         f"{errors.read()[-1000:]}")
+            finally:
+                process.kill()
         return counts_of(folder)
 
 

@@ -40,14 +40,16 @@ static inline void check_late(enum call call) {
         diagnose_late(call_facts[call].name, slab, slot);
 }
 
+/* How every slow way of an allocation ends. */
+static inline void *give_out(enum call call, void *pointer) {
+    check_late(call);
+    return LIKELY(pointer != NULL) ? pointer : no_memory();
+}
+
 /* --- malloc, free ----------------------------------------------------------------------------- */
 
 static NOINLINE void *malloc_slow(size_t size) {
-    if (UNLIKELY(is_too_large(size)))
-        return no_memory();
-    void *pointer = heap_malloc(size);
-    check_late(CALL_MALLOC);
-    return LIKELY(pointer != NULL) ? pointer : no_memory();
+    return UNLIKELY(is_too_large(size)) ? no_memory() : give_out(CALL_MALLOC, heap_malloc(size));
 }
 
 COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
@@ -55,14 +57,7 @@ COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
         return no_memory();
     if (UNLIKELY(alignment != 0 && !is_power_of_two(alignment)))
         return bad_argument();
-    void *pointer = heap_malloc_by(call, size, alignment);
-    check_late(call);
-    return LIKELY(pointer != NULL) ? pointer : no_memory();
-}
-
-/* Apart, so that what comes before and after need not save registers for it. */
-static NOINLINE bool malloc_small(size_t size, void **pointer) {
-    return hot_malloc_small(size, pointer);
+    return give_out(call, heap_malloc_by(call, size, alignment));
 }
 
 static NOINLINE void *malloc_above_tiny(size_t size) {
@@ -166,20 +161,12 @@ static inline size_t usable_by_any(const void *pointer) {
 
 /* --- calloc, realloc -------------------------------------------------------------------------- */
 
-static NOINLINE void *calloc_slow(size_t bytes) {
-    if (UNLIKELY(is_too_large(bytes)))
-        return no_memory();
-    void *pointer = heap_calloc(bytes);
-    check_late(CALL_CALLOC);
-    return LIKELY(pointer != NULL) ? pointer : no_memory();
-}
-
 static NOINLINE void *calloc_beyond_fine(size_t bytes) {
     void *pointer;
     if (LIKELY(bytes > FINE_MAX_BYTES) && LIKELY(bytes <= TINY_MAX_BYTES) &&
         LIKELY(hot_malloc_coarse(bytes, &pointer)))
         return memset(pointer, 0, bytes);
-    return calloc_slow(bytes);
+    return UNLIKELY(is_too_large(bytes)) ? no_memory() : give_out(CALL_CALLOC, heap_calloc(bytes));
 }
 
 void *slm_calloc(size_t count, size_t size) {
@@ -201,8 +188,7 @@ static NOINLINE void *realloc_slow(void *pointer, size_t size) {
         diagnose_pointer(CALL_REALLOC, pointer, fault);
         return bad_argument();
     }
-    check_late(CALL_REALLOC);
-    return LIKELY(resized != NULL) ? resized : no_memory();
+    return give_out(CALL_REALLOC, resized);
 }
 
 /* A block that was this thread's may be so no more: a slab that others free into has become
@@ -224,7 +210,7 @@ static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
 /* The same for more than TINY_MAX_BYTES. */
 static NOINLINE void *realloc_by_copy_to_small(void *pointer, size_t old_size, size_t size) {
     void *copy;
-    return LIKELY(size <= SMALL_MAX_BYTES) && LIKELY(malloc_small(size, &copy))
+    return LIKELY(size <= SMALL_MAX_BYTES) && LIKELY(hot_malloc_small(size, &copy))
                ? move_to(copy, pointer, old_size, size)
                : realloc_slow(pointer, size);
 }

@@ -74,37 +74,34 @@ HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
     return true;
 }
 
-/* Bytes that the live block of `slab` at `address` may use, if this thread owns the slab and no
- * remote frees are pending; 0: perhaps, but it takes the slow way to know. */
+/* Bytes that the live block of `slab` at `address` may use, if it has no remote frees pending;
+ * 0: there is no such block. */
 HOT_INLINE size_t hot_usable_in(const struct slab *slab, uintptr_t address) {
     size_t slot;
-    if (UNLIKELY(!hot_is_own(slab)) || UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
+    if (UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
         UNLIKELY(slab_load_word(slab, slot / 64) >> (slot % 64) & 1))
         return 0;
     return slab->slot_bytes;
 }
 
+/* The same of a TINY block, if this thread owns its slab; 0: perhaps, but it takes another way to
+ * know. */
 HOT_INLINE size_t hot_usable(const void *pointer) {
     struct slab *slab;
-    return hot_find_tiny(pointer, &slab) ? hot_usable_in(slab, (uintptr_t)pointer) : 0;
+    return hot_find_tiny(pointer, &slab) && hot_is_own(slab)
+               ? hot_usable_in(slab, (uintptr_t)pointer)
+               : 0;
 }
 
-/* The same, for a slab that anybody owns: where a live block lies, all of this stays as it is. */
-HOT_INLINE size_t hot_usable_in_any(const struct slab *slab, uintptr_t address) {
-    uintptr_t owner = load_relaxed(&slab->owner);
-    size_t slot;
-    if (UNLIKELY(owner == 0) || UNLIKELY(owner & OWNER_PENDING) ||
-        UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
-        UNLIKELY(load_relaxed(&slab->bits[slot / 64]) >> (slot % 64) & 1))
-        return 0;
-    return slab->slot_bytes;
-}
-
-/* The same, for a block of any thread's, TINY or SMALL. Not while checks are on. */
+/* The same of a block of any thread's, TINY or SMALL: where a live one lies, all that is looked at
+ * stays as it is. Not while checks are on. */
 HOT_INLINE size_t hot_usable_by_any(const void *pointer) {
     struct slab *slab;
-    return hot_find_tiny(pointer, &slab) || hot_find_small(pointer, &slab)
-               ? hot_usable_in_any(slab, (uintptr_t)pointer)
+    if (!hot_find_tiny(pointer, &slab) && !hot_find_small(pointer, &slab))
+        return 0;
+    uintptr_t owner = load_relaxed(&slab->owner);
+    return LIKELY(owner != 0) && LIKELY((owner & OWNER_PENDING) == 0)
+               ? hot_usable_in(slab, (uintptr_t)pointer)
                : 0;
 }
 
