@@ -42,7 +42,8 @@ template <typename Function> Function *runtime(Function *linked, const char *nam
     if (found == nullptr)
         found = dlsym(RTLD_DEFAULT, name);
     if (found == nullptr) {
-        void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+        auto open = reinterpret_cast<void *(*)(const char *, int)>(dlsym(RTLD_DEFAULT, "dlopen"));
+        void *library = open("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
         if (library != nullptr) {
             found = dlsym(library, name);
             dlclose(library); /* it was loaded before, and stays so */

@@ -1,20 +1,44 @@
-/* Purpose: a plugin loaded with RTLD_DEEPBIND, which finds libc's malloc before ours.
+/* Purpose: plugins loaded with RTLD_DEEPBIND, which look for malloc in libc before they look here.
  *
- * Protects: the outcome is known (field case A8). Blocks that the plugin allocates and frees itself
- * are glibc's, and fine. A block that libc has allocated for it (asprintf, strdup, getline) is
- * ours, and glibc's free, which the plugin calls, ends the process with glibc's own message. A
- * plugin that is itself linked with slabmalloc finds ours, and works. A block of the plugin's that
- * the program frees is diagnosed as one of libc's malloc.
+ * Protects: they allocate here like everybody else (field case A8), from their constructors on, and
+ * any block may be freed by any side. Where the system does not let us change libc's table of
+ * symbols, or the option says no, all is as with any other replacement of malloc: a block that
+ * libc has allocated for the plugin (asprintf, strdup, getline) is ours, and glibc's free, which
+ * the plugin calls, ends the process with glibc's own message; one of the plugin's that the program
+ * frees is diagnosed as one of libc's malloc. A plugin that is itself linked with slabmalloc finds
+ * ours in any case. Whoever calls dlopen is searched for in the directories of his own file.
  *
- * Not linked with the library: run with it preloaded. deepbind PLUGIN libc|linked: what the plugin
- * is linked with */
+ * Not linked with the library: run with it preloaded.
+ *
+ * deepbind here PLUGIN      with the option as it is, or a plugin that is linked with the library
+ * deepbind apart PLUGIN     with the option off
+ * deepbind refused PLUGIN   mprotect of libc's memory fails
+ * deepbind race PLUGIN      threads load it at one moment
+ * deepbind caller CALLER NAME   CALLER finds NAME, RTLD_DEEPBIND or not; nobody else does */
 #include <dlfcn.h>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { WAYS = 10, SKIPPED = 77, RACES = 20 / SLOWNESS + 1, RACERS = 6 };
+
+static void fail(const char *what, int status, const char *text) {
+    fprintf(stderr, "deepbind: %s: %#x: %s\n", what, (unsigned)status, text != NULL ? text : "");
+    exit(1);
+}
 
 /* The status of a child that calls `function`; `text`: what it said. */
 static int call(int (*function)(void), char *text, size_t size) {
@@ -38,51 +62,187 @@ static int call(int (*function)(void), char *text, size_t size) {
     return status;
 }
 
-static int fail(const char *what, int status, const char *text) {
-    fprintf(stderr, "deepbind: %s: status %#x: %s\n", what, (unsigned)status, text);
-    return 1;
+static void *load(const char *path, int mode) {
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL | mode);
+    if (plugin == NULL)
+        fail("dlopen", 0, dlerror());
+    return plugin;
 }
 
-static void *(*allocates)(void);
+static void *find(void *plugin, const char *name) {
+    void *found = dlsym(plugin, name);
+    if (found == NULL)
+        fail("dlsym", 0, dlerror());
+    return found;
+}
+
+/* --- one heap --------------------------------------------------------------------------------- */
+
+static const void *libc_s(const char *name) {
+    void *libc = load("libc.so.6", RTLD_NOLOAD);
+    return find(libc, name);
+}
+
+static int check_one_heap(const char *path) {
+    void *plugin = load(path, RTLD_DEEPBIND);
+    int (*own)(void), (*crossing)(void);
+    void *(*allocates)(int), *(*at_load)(void);
+    *(void **)&own = find(plugin, "plugin_frees_own");
+    *(void **)&crossing = find(plugin, "plugin_frees_asprintf");
+    *(void **)&allocates = find(plugin, "plugin_allocates");
+    *(void **)&at_load = find(plugin, "plugin_at_load");
+    int result = own();
+    if (result != 0 || (result = crossing()) != 0)
+        fail("the plugin", result, NULL);
+    for (int way = 0; way < WAYS; way++) {
+        char *block = allocates(way);
+        if (block == NULL)
+            fail("way to allocate", way, NULL);
+        free(block); /* or a diagnosis ends the process */
+    }
+    free(at_load());
+    return 0;
+}
+
+/* --- two, where it can't be helped ------------------------------------------------------------ */
+
+static void *(*allocates)(int);
 
 static int free_the_plugins(void) {
-    free(allocates());
+    free(allocates(0));
     return 0;
 }
 
 /* A block of libc's malloc comes to us: told by name. */
-static int check_the_other_way(void *plugin, char *text, size_t size) {
-    *(void **)&allocates = dlsym(plugin, "plugin_allocates");
+static void check_the_other_way(void *plugin, char *text, size_t size) {
+    *(void **)&allocates = find(plugin, "plugin_allocates");
     int status = call(free_the_plugins, text, size);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
         strstr(text, "slabmalloc: invalid free: free(0x") == NULL ||
         strstr(text, "libraries loaded with RTLD_DEEPBIND\n") == NULL)
-        return fail("a block of the plugin's", status, text);
+        fail("a block of the plugin's", status, text);
+}
+
+static int check_two_heaps(const char *path) {
+    static char text[4096];
+    int (*own)(void), (*crossing)(void);
+    if (libc_s("malloc") == (const void *)malloc)
+        fail("libc's malloc", 0, "leads here");
+    void *plugin = load(path, RTLD_DEEPBIND);
+    *(void **)&own = find(plugin, "plugin_frees_own");
+    *(void **)&crossing = find(plugin, "plugin_frees_asprintf");
+    int status = call(own, text, sizeof text);
+    if (status != 0)
+        fail("malloc and free", status, text);
+    status = call(crossing, text, sizeof text);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
+        fail("asprintf and free", status, text);
+    if (strstr(text, "free(): invalid") == NULL &&
+        strstr(text, "munmap_chunk(): invalid") == NULL && strstr(text, "slabmalloc: ") == NULL)
+        fail("what was said", status, text);
+    printf("%s", text);
+    check_the_other_way(plugin, text, sizeof text);
+    return 0;
+}
+
+/* mprotect fails that would make memory of libc's writable. */
+static void refuse(void) {
+    Dl_info libc;
+    if (dladdr(libc_s("gnu_get_libc_version"), &libc) == 0)
+        fail("dladdr", 0, NULL);
+    uint64_t start = (uintptr_t)libc.dli_fbase, end = start + ((uint64_t)1 << 20);
+    if (start >> 32 != end >> 32) {
+        printf("skipped: libc lies across a border of 4 GiB, which the filter can't tell\n");
+        exit(SKIPPED);
+    }
+#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define UNLESS(test, value, skip) BPF_JUMP(BPF_JMP | (test) | BPF_K, (unsigned)(value), 0, skip)
+    struct sock_filter code[] = {
+        LOAD(nr),
+        UNLESS(BPF_JEQ, SYS_mprotect, 9),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]) + 4),
+        UNLESS(BPF_JEQ, start >> 32, 7),
+        LOAD(args[0]),
+        UNLESS(BPF_JGE, start, 5),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (unsigned)end, 4, 0),
+        LOAD(args[2]),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, PROT_WRITE),
+        UNLESS(BPF_JEQ, PROT_WRITE, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0) {
+        printf("skipped: this system allows no seccomp filter\n");
+        exit(SKIPPED);
+    }
+}
+
+/* --- threads ---------------------------------------------------------------------------------- */
+
+static pthread_barrier_t all_ready;
+
+static void *load_and_call(void *path) {
+    int (*crossing)(void);
+    pthread_barrier_wait(&all_ready);
+    *(void **)&crossing = find(load(path, RTLD_DEEPBIND), "plugin_frees_asprintf");
+    if (crossing() != 0)
+        fail("a thread", 0, NULL);
+    return NULL;
+}
+
+static const char *race_path;
+
+static int race_once(void) {
+    pthread_t threads[RACERS];
+    pthread_barrier_init(&all_ready, NULL, RACERS);
+    for (int i = 0; i < RACERS; i++)
+        if (pthread_create(&threads[i], NULL, load_and_call, (void *)race_path) != 0)
+            return 1;
+    for (int i = 0; i < RACERS; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+static int race(const char *path) {
+    static char text[4096];
+    race_path = path;
+    for (int i = 0; i < RACES; i++) {
+        int status = call(race_once, text, sizeof text);
+        if (status != 0)
+            fail("race", status, text);
+    }
+    return 0;
+}
+
+/* --- who calls -------------------------------------------------------------------------------- */
+
+static int check_caller(const char *path, const char *name) {
+    int (*finds)(const char *, int);
+    *(void **)&finds = find(load(path, 0), "caller_finds");
+    if (dlopen(name, RTLD_NOW) != NULL)
+        fail("found by the program, too", 0, name);
+    if (!finds(name, 0) || !finds(name, RTLD_DEEPBIND))
+        fail("not found", 0, dlerror());
     return 0;
 }
 
 int main(int argc, char **argv) {
-    static char text[4096];
-    int (*own)(void), (*crossing)(void);
     extern void *slm_malloc(size_t) __attribute__((weak));
-    if (argc != 3 || slm_malloc == NULL)
-        return fail("run with the library preloaded", argc, "");
-    void *plugin = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
-    if (plugin == NULL)
-        return fail(dlerror(), 0, "");
-    *(void **)&own = dlsym(plugin, "plugin_frees_own");
-    *(void **)&crossing = dlsym(plugin, "plugin_frees_asprintf");
-    int status = call(own, text, sizeof text);
-    if (status != 0)
-        return fail("malloc and free", status, text);
-    status = call(crossing, text, sizeof text);
-    if (strcmp(argv[2], "linked") == 0)
-        return status == 0 ? 0 : fail("asprintf and free, linked", status, text);
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
-        return fail("asprintf and free", status, text);
-    if (strstr(text, "free(): invalid") == NULL &&
-        strstr(text, "munmap_chunk(): invalid") == NULL && strstr(text, "slabmalloc: ") == NULL)
-        return fail("what was said", status, text);
-    printf("%s", text);
-    return check_the_other_way(plugin, text, sizeof text);
+    const char *mode = argc < 3 ? "" : argv[1];
+    if (slm_malloc == NULL)
+        fail("run with the library preloaded", argc, NULL);
+    if (strcmp(mode, "here") == 0)
+        return check_one_heap(argv[2]);
+    if (strcmp(mode, "apart") == 0)
+        return check_two_heaps(argv[2]);
+    if (strcmp(mode, "race") == 0)
+        return race(argv[2]);
+    if (strcmp(mode, "caller") == 0 && argc == 4)
+        return check_caller(argv[2], argv[3]);
+    if (strcmp(mode, "refused") != 0)
+        fail("usage", argc, mode);
+    refuse();
+    return check_two_heaps(argv[2]);
 }

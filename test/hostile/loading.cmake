@@ -48,9 +48,24 @@ hostile_plain(deepbind deepbind.c)
 hostile_plugin(deepbind_libc deepbind_plugin.c)
 hostile_linked_plugin(deepbind_linked deepbind_plugin.c)
 foreach(with libc linked)
-  hostile_command(deepbind_${with} 60 "${preload}" hostile_deepbind
-    $<TARGET_FILE:hostile_deepbind_${with}> ${with})
+  hostile_command(deepbind_${with} 60 "${preload}" hostile_deepbind here
+    $<TARGET_FILE:hostile_deepbind_${with}>)
 endforeach()
+hostile_command(deepbind_linked_apart 60 "${preload};SLABMALLOC_OPTIONS=deepbind=off"
+  hostile_deepbind here $<TARGET_FILE:hostile_deepbind_linked>)
+hostile_command(deepbind_apart 60 "${preload};SLABMALLOC_OPTIONS=deepbind=off"
+  hostile_deepbind apart $<TARGET_FILE:hostile_deepbind_libc>)
+foreach(mode refused race)
+  hostile_command(deepbind_${mode} 120 "${preload}" hostile_deepbind ${mode}
+    $<TARGET_FILE:hostile_deepbind_libc>)
+endforeach()
+hostile_plugin(deepbind_caller deepbind_caller.c)
+hostile_plugin(deepbind_found deepbind_plugin.c)
+set_target_properties(hostile_deepbind_caller PROPERTIES BUILD_RPATH "$ORIGIN/found")
+set_target_properties(hostile_deepbind_found PROPERTIES
+  LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/found)
+hostile_command(deepbind_caller 60 "${preload}" hostile_deepbind caller
+  $<TARGET_FILE:hostile_deepbind_caller> $<TARGET_FILE_NAME:hostile_deepbind_found>)
 
 if(NOT SLABMALLOC_DEBUG) # as above
   hostile_plain(late_global late_global.c)

@@ -1,0 +1,20 @@
+/* Purpose: where the names that a loaded file defines lead to.
+ * Owns:    nothing.
+ * Locking: the loader's (dl_iterate_phdr), so one caller at a time: not inside malloc. */
+#ifndef SLM_OS_REBIND_H
+#define SLM_OS_REBIND_H
+
+#include <stdbool.h>
+
+/* A symbol, and the function that whoever looks it up is to find; NULL: none, it stays as it is. */
+struct os_binding {
+    const char *name;
+    const void *target;
+};
+
+/* Makes the functions that the loaded file around `inside` defines under these names lead to their
+ * targets, for all that is bound or looked up from now on; what it does not define is left alone.
+ * False: the system refused, or the file is not understood; then nothing has changed. */
+bool os_rebind(const void *inside, const struct os_binding *bindings, unsigned count);
+
+#endif
