@@ -7,6 +7,7 @@
  * A pattern is run once to warm up, then once between calls of `measure_begin` and `measure_end`,
  * at which callgrind clears its counters and writes them out. All are called through volatile
  * pointers: the compiler can neither drop a pair nor go through the lazy binder. */
+#include <dlfcn.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,10 @@ static void (*volatile release)(void *) = free;
 static int (*volatile allocate_aligned)(void **, size_t, size_t) = posix_memalign;
 static void *(*volatile resize)(void *, size_t) = realloc;
 static size_t (*volatile ask_size)(void *) = malloc_usable_size;
+
+/* C++'s new and delete with the size, where a library has them. */
+static void *(*volatile new_block)(size_t);
+static void (*volatile delete_block)(void *, size_t);
 
 static void *blocks[BATCH];
 static unsigned order[BATCH];
@@ -65,6 +70,18 @@ void measured_usable(size_t size, int count) {
             abort();
 }
 
+__attribute__((noinline)) void measured_new(size_t size, int count);
+void measured_new(size_t size, int count) {
+    for (int i = 0; i < count; i++)
+        blocks[i] = new_block(size);
+}
+
+__attribute__((noinline)) void measured_delete(size_t size, int count);
+void measured_delete(size_t size, int count) {
+    for (int i = 0; i < count; i++)
+        delete_block(blocks[i], size);
+}
+
 static void call_others(size_t size) {
     int count = size <= MANY_MAX_BYTES ? BATCH : FEW;
     measured_aligned(size, count);
@@ -72,6 +89,10 @@ static void call_others(size_t size) {
     measured_realloc(size - 1, count);
     for (int i = 0; i < count; i++)
         release(blocks[i]);
+    if (new_block != NULL && delete_block != NULL) {
+        measured_new(size, count);
+        measured_delete(size, count);
+    }
 }
 
 static void call(size_t size, const char *pattern) {
@@ -103,6 +124,9 @@ int main(int count, char **arguments) {
         order[i] = is_reverse ? BATCH - 1 - i : i;
     if (strcmp(arguments[2], "shuffled") == 0)
         shuffle();
+
+    new_block = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "_Znwm");
+    delete_block = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "_ZdlPvm");
 
     call(size, arguments[2]);
     measure_begin();

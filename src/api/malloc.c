@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "api/bound.h"
 #include "api/export.h"
 #include "api/malloc.h"
 #include "cache/hot.h"
@@ -249,6 +250,18 @@ void *slm_reallocarray(void *pointer, size_t count, size_t size) {
     return slm_realloc(pointer, bytes);
 }
 
+#if SLM_OVERRIDE
+/* As libc's, which ends in the program's own realloc, if there is one. */
+SLM_EXPORT void *reallocarray(void *pointer, size_t count, size_t size) {
+    size_t bytes;
+    void *(*resize)(void *, size_t) = bound_malloc.realloc;
+    if (LIKELY(resize == slm_realloc) || resize == NULL ||
+        UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
+        return slm_reallocarray(pointer, count, size);
+    return resize(pointer, bytes);
+}
+#endif
+
 /* --- alignment -------------------------------------------------------------------------------- */
 
 static NOINLINE void *allocate_aligned_beyond_tiny(size_t alignment, size_t size) {
@@ -339,7 +352,6 @@ EXPORT_AS(free_sized, slm_free_sized);
 EXPORT_AS(free_aligned_sized, slm_free_aligned_sized);
 EXPORT_AS(calloc, slm_calloc);
 EXPORT_AS(realloc, slm_realloc);
-EXPORT_AS(reallocarray, slm_reallocarray);
 EXPORT_AS(aligned_alloc, slm_aligned_alloc);
 EXPORT_AS(posix_memalign, slm_posix_memalign);
 EXPORT_AS(memalign, slm_memalign);

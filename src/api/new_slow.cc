@@ -14,12 +14,9 @@
 #include <new>
 #include <unwind.h>
 
+#include "api/bound.h"
 #include "api/operators.h"
 #include "slabmalloc/slabmalloc.h"
-
-#ifndef SLM_WEAK_RUNTIME
-#define SLM_WEAK_RUNTIME 1
-#endif
 
 #if SLM_WEAK_RUNTIME
 #define RUNTIME __attribute__((weak))
@@ -109,7 +106,17 @@ struct request {
     int is_array;
 };
 
+inline void *attempt_by_bound(request what) {
+    if (what.alignment == 0)
+        return bound_operators.malloc(what.size != 0 ? what.size : 1);
+    std::size_t blocks = what.size / what.alignment + (what.size % what.alignment != 0);
+    std::size_t size = (blocks != 0 ? blocks : 1) * what.alignment;
+    return size >= what.size ? bound_operators.aligned_alloc(what.alignment, size) : nullptr;
+}
+
 inline void *attempt(request what) {
+    if (__builtin_expect(operators_are_replaced(), 0))
+        return attempt_by_bound(what);
     if (__builtin_expect(operator_is_checked(), 0))
         return operator_checked(what.size, what.alignment, what.is_array);
     return what.alignment != 0 ? slm_aligned_alloc(what.alignment, what.size)
@@ -147,10 +154,11 @@ inline void *allocate(request what) {
     return pointer;
 }
 
-/* A handler may throw: for the nothrow forms that means NULL. */
-__attribute__((noinline, cold)) void *after_failure_nothrow(request what) noexcept {
+/* A handler, or a program's operator, may throw: for the nothrow forms that means NULL. */
+template <typename Function>
+__attribute__((noinline, cold)) void *without_throw(Function allocate_it) noexcept {
     try {
-        return allocate_after_failure(what);
+        return allocate_it();
     } catch (...) {
         return nullptr;
     }
@@ -158,30 +166,60 @@ __attribute__((noinline, cold)) void *after_failure_nothrow(request what) noexce
 
 inline void *allocate_nothrow(request what) noexcept {
     void *pointer = attempt(what);
-    return __builtin_expect(pointer != nullptr, 1) ? pointer : after_failure_nothrow(what);
+    if (__builtin_expect(pointer == nullptr, 0))
+        pointer = without_throw([=] { return allocate_after_failure(what); });
+    return pointer;
 }
 
 } // namespace
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT __attribute__((visibility("default"))) SLM_REPLACEABLE
 using std::align_val_t;
 using std::nothrow_t;
 using std::size_t;
 
 void *operator_new_slow(size_t size) { return allocate({size, 0, 0}); }
-void *operator_new_array_slow(size_t size) { return allocate({size, 0, 1}); }
-void *operator_new_nothrow_slow(size_t size) { return allocate_nothrow({size, 0, 0}); }
-void *operator_new_array_nothrow_slow(size_t size) { return allocate_nothrow({size, 0, 1}); }
+
+void *operator_new_array_slow(size_t size) {
+    return operators_are_replaced() ? bound_operators.new_one(size) : allocate({size, 0, 1});
+}
+
+void *operator_new_nothrow_slow(size_t size) {
+    if (operators_are_replaced())
+        return without_throw([=] { return bound_operators.new_one(size); });
+    return allocate_nothrow({size, 0, 0});
+}
+
+void *operator_new_array_nothrow_slow(size_t size) {
+    if (operators_are_replaced())
+        return without_throw([=] { return bound_operators.new_array(size); });
+    return allocate_nothrow({size, 0, 1});
+}
 
 EXPORT void *operator new(size_t size, align_val_t a) {
     return allocate({size, static_cast<size_t>(a), 0});
 }
+
 EXPORT void *operator new[](size_t size, align_val_t a) {
-    return allocate({size, static_cast<size_t>(a), 1});
+    size_t alignment = static_cast<size_t>(a);
+    return operators_are_replaced() ? bound_operators.new_one_aligned(size, alignment)
+                                    : allocate({size, alignment, 1});
 }
+
 EXPORT void *operator new(size_t size, align_val_t a, const nothrow_t &) noexcept {
-    return allocate_nothrow({size, static_cast<size_t>(a), 0});
+    size_t alignment = static_cast<size_t>(a);
+    if (operators_are_replaced())
+        return without_throw([=] { return bound_operators.new_one_aligned(size, alignment); });
+    return allocate_nothrow({size, alignment, 0});
 }
+
 EXPORT void *operator new[](size_t size, align_val_t a, const nothrow_t &) noexcept {
-    return allocate_nothrow({size, static_cast<size_t>(a), 1});
+    size_t alignment = static_cast<size_t>(a);
+    if (operators_are_replaced())
+        return without_throw([=] { return bound_operators.new_array_aligned(size, alignment); });
+    return allocate_nothrow({size, alignment, 1});
 }
+
+#define OWN(own, name) __asm__(".globl " own "\n.hidden " own "\n.set " own ", " name "\n")
+OWN("operator_own_new_aligned", "_ZnwmSt11align_val_t");
+OWN("operator_own_new_array_aligned", "_ZnamSt11align_val_t");

@@ -1,16 +1,35 @@
 /* Purpose: C++ operators new and delete, as far as they are malloc and free: their hot paths. What
  *          may throw or call a new-handler is C++ (api/new_slow.cc).
- * Owns:    nothing.
+ * Owns:    the gate of the hot paths.
  * Source:  C++20 [new.delete]; the names are those of the Itanium C++ ABI.
  *
  * An object of its own: in the static library C programs must not pull it in, for it needs the C++
- * runtime. Sizes and alignments that a delete is told are hints that programs get wrong (field case
- * D12): nothing depends on them, but the option check_kinds has wrong ones told. */
+ * runtime. There the operators are weak, since a program may define some of them and need the
+ * others. Sizes and alignments that a delete is told are hints that programs get wrong (field case
+ * D12): nothing depends on them, but the option check_kinds has wrong ones told.
+ *
+ * A program that defines some operators, or malloc, means the others to end in them: new[] in new,
+ * the sized and the nothrow forms in the plain ones, these in malloc and free. Then the gate stays
+ * closed: nothing is short enough, and no address low enough, for a hot path. */
+#include "api/bound.h"
 #include "api/malloc.h"
 #include "api/operators.h"
 #include "base/attr.h"
 #include "cache/hot.h"
 #include "check/check.h"
+#include "slabmalloc/slabmalloc.h"
+
+/* The slow ways open it, and follow the first range as it grows. Not static: clang would see that
+ * all that is ever stored are constants, and keep a flag instead. */
+struct gate {
+    size_t fine_end;  /* FINE_MAX_BYTES + 1 */
+    size_t tiny_end;  /* TINY_MAX_BYTES + 1 */
+    size_t tiny_span; /* as far as is known */
+};
+extern struct gate operators_gate HIDDEN;
+struct gate operators_gate;
+
+static uint8_t are_replaced;
 
 int operator_is_checked(void) { return UNLIKELY(load_relaxed(&check_active) != 0); }
 
@@ -18,22 +37,24 @@ void *operator_checked(size_t size, size_t alignment, int is_array) {
     return malloc_checked(size, alignment, is_array ? CALL_NEW_ARRAY : CALL_NEW);
 }
 
-#define NEW(name, slow)                                                                           \
-    SLM_EXPORT void *name(size_t size);                                                           \
-    void *name(size_t size) {                                                                     \
-        void *pointer;                                                                            \
-        if (LIKELY(size <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(size, &pointer)))            \
-            return pointer;                                                                       \
-        return slow(size);                                                                        \
-    }
-#define NEW_NOTHROW(name, slow)                                                                   \
-    SLM_EXPORT void *name(size_t size, const void *nothrow);                                      \
-    void *name(size_t size, const void *nothrow) {                                                \
-        void *pointer;                                                                            \
-        (void)nothrow;                                                                            \
-        if (LIKELY(size <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(size, &pointer)))            \
-            return pointer;                                                                       \
-        return slow(size);                                                                        \
+#define NEW_BODY(slow)                                                                             \
+    void *pointer;                                                                                 \
+    if (UNLIKELY(size >= load_own(&operators_gate.fine_end))) {                                    \
+        if (UNLIKELY(size >= load_own(&operators_gate.tiny_end)) ||                                \
+            UNLIKELY(!hot_malloc_coarse(size, &pointer)))                                          \
+            return slow(size);                                                                     \
+        __asm__ volatile(""); /* as in slm_malloc */                                               \
+        return pointer;                                                                            \
+    }                                                                                              \
+    return LIKELY(hot_malloc_fine(size, &pointer)) ? pointer : slow(size)
+#define NEW(name, slow)                                                                            \
+    SLM_EXPORT SLM_REPLACEABLE void *name(size_t size);                                            \
+    void *name(size_t size) { NEW_BODY(slow); }
+#define NEW_NOTHROW(name, slow)                                                                    \
+    SLM_EXPORT SLM_REPLACEABLE void *name(size_t size, const void *nothrow);                       \
+    void *name(size_t size, const void *nothrow) {                                                 \
+        (void)nothrow;                                                                             \
+        NEW_BODY(slow);                                                                            \
     }
 
 NEW(_Znwm, operator_new_slow)
@@ -41,51 +62,106 @@ NEW(_Znam, operator_new_array_slow)
 NEW_NOTHROW(_ZnwmRKSt9nothrow_t, operator_new_nothrow_slow)
 NEW_NOTHROW(_ZnamRKSt9nothrow_t, operator_new_array_nothrow_slow)
 
-/* What is told is constant but for the arguments that a function takes. */
-static inline void delete_by(enum call call, void *pointer, struct told told) {
-    malloc_free_slow(pointer, call, told);
+static inline bool delete_tiny(void *pointer) {
+    struct slab *slab;
+    return hot_find_tiny_below(pointer, load_own(&operators_gate.tiny_span), &slab) &&
+           hot_free_in(slab, (uintptr_t)pointer);
 }
 
-#define DELETE(name, call)                                                                        \
-    static NOINLINE void name##_above_tiny(void *pointer) {                                       \
-        delete_by(call, pointer, NOTHING_TOLD);                                                   \
-    }                                                                                             \
-    SLM_EXPORT void name(void *pointer);                                                          \
-    void name(void *pointer) {                                                                    \
-        if (UNLIKELY(!hot_free_tiny(pointer)))                                                    \
-            name##_above_tiny(pointer);                                                           \
+/* What is told is constant but for the arguments that a function takes; `end_in` is the call in
+ * which it ends if operators are replaced. */
+#define DELETE_SLOW(call, told, end_in)                                                            \
+    do {                                                                                           \
+        if (UNLIKELY(operators_are_replaced()))                                                    \
+            bound_operators.end_in;                                                                \
+        else                                                                                       \
+            malloc_free_slow(pointer, call, told);                                                 \
+    } while (0)
+
+#define DELETE(name, call, end_in)                                                                 \
+    static NOINLINE void name##_slow(void *pointer) { DELETE_SLOW(call, NOTHING_TOLD, end_in); }   \
+    SLM_EXPORT SLM_REPLACEABLE void name(void *pointer);                                           \
+    void name(void *pointer) {                                                                     \
+        if (UNLIKELY(!delete_tiny(pointer)))                                                       \
+            name##_slow(pointer);                                                                  \
     }
-#define DELETE_TOLD(name, call, bytes, alignment)                                                 \
-    static NOINLINE void name##_above_tiny(void *pointer, size_t first) {                         \
-        delete_by(call, pointer, (struct told){bytes, alignment});                                \
-    }                                                                                             \
-    SLM_EXPORT void name(void *pointer, size_t first);                                            \
-    void name(void *pointer, size_t first) {                                                      \
-        if (UNLIKELY(!hot_free_tiny(pointer)))                                                    \
-            name##_above_tiny(pointer, first);                                                    \
+#define DELETE_TOLD(name, call, bytes, alignment, end_in)                                          \
+    static NOINLINE void name##_slow(void *pointer, size_t first) {                                \
+        DELETE_SLOW(call, ((struct told){bytes, alignment}), end_in);                              \
+    }                                                                                              \
+    SLM_EXPORT SLM_REPLACEABLE void name(void *pointer, size_t first);                             \
+    void name(void *pointer, size_t first) {                                                       \
+        if (UNLIKELY(!delete_tiny(pointer)))                                                       \
+            name##_slow(pointer, first);                                                           \
     }
-#define DELETE_TOLD_BOTH(name, call)                                                              \
-    static NOINLINE void name##_above_tiny(void *pointer, size_t size, size_t alignment) {        \
-        delete_by(call, pointer, (struct told){size, alignment});                                 \
-    }                                                                                             \
-    SLM_EXPORT void name(void *pointer, size_t size, size_t alignment);                           \
-    void name(void *pointer, size_t size, size_t alignment) {                                     \
-        if (UNLIKELY(!hot_free_tiny(pointer)))                                                    \
-            name##_above_tiny(pointer, size, alignment);                                          \
+#define DELETE_TOLD_BOTH(name, call, end_in)                                                       \
+    static NOINLINE void name##_slow(void *pointer, size_t size, size_t alignment) {               \
+        DELETE_SLOW(call, ((struct told){size, alignment}), end_in);                               \
+    }                                                                                              \
+    SLM_EXPORT SLM_REPLACEABLE void name(void *pointer, size_t size, size_t alignment);            \
+    void name(void *pointer, size_t size, size_t alignment) {                                      \
+        if (UNLIKELY(!delete_tiny(pointer)))                                                       \
+            name##_slow(pointer, size, alignment);                                                 \
     }
 
-DELETE(_ZdlPv, CALL_DELETE)
-DELETE(_ZdaPv, CALL_DELETE_ARRAY)
-DELETE_TOLD(_ZdlPvm, CALL_DELETE, first, 0)
-DELETE_TOLD(_ZdaPvm, CALL_DELETE_ARRAY, first, 0)
-DELETE_TOLD(_ZdlPvSt11align_val_t, CALL_DELETE, SIZE_NOT_TOLD, first)
-DELETE_TOLD(_ZdaPvSt11align_val_t, CALL_DELETE_ARRAY, SIZE_NOT_TOLD, first)
-DELETE_TOLD_BOTH(_ZdlPvmSt11align_val_t, CALL_DELETE)
-DELETE_TOLD_BOTH(_ZdaPvmSt11align_val_t, CALL_DELETE_ARRAY)
+DELETE(_ZdlPv, CALL_DELETE, free(pointer))
+DELETE(_ZdaPv, CALL_DELETE_ARRAY, delete_one(pointer))
+DELETE_TOLD(_ZdlPvm, CALL_DELETE, first, 0, delete_one(pointer))
+DELETE_TOLD(_ZdaPvm, CALL_DELETE_ARRAY, first, 0, delete_array(pointer))
+DELETE_TOLD(_ZdlPvSt11align_val_t, CALL_DELETE, SIZE_NOT_TOLD, first, free(pointer))
+DELETE_TOLD(_ZdaPvSt11align_val_t, CALL_DELETE_ARRAY, SIZE_NOT_TOLD, first,
+            delete_one_aligned(pointer, first))
+DELETE_TOLD_BOTH(_ZdlPvmSt11align_val_t, CALL_DELETE, delete_one_aligned(pointer, alignment))
+DELETE_TOLD_BOTH(_ZdaPvmSt11align_val_t, CALL_DELETE_ARRAY,
+                 delete_array_aligned(pointer, alignment))
 
-#define ALSO(name, target) SLM_EXPORT extern __typeof__(target) name SLM_ALIAS(target)
+DELETE(_ZdlPvRKSt9nothrow_t, CALL_DELETE, delete_one(pointer))
+DELETE(_ZdaPvRKSt9nothrow_t, CALL_DELETE_ARRAY, delete_array(pointer))
+DELETE_TOLD(_ZdlPvSt11align_val_tRKSt9nothrow_t, CALL_DELETE, SIZE_NOT_TOLD, first,
+            delete_one_aligned(pointer, first))
+DELETE_TOLD(_ZdaPvSt11align_val_tRKSt9nothrow_t, CALL_DELETE_ARRAY, SIZE_NOT_TOLD, first,
+            delete_array_aligned(pointer, first))
 
-ALSO(_ZdlPvRKSt9nothrow_t, _ZdlPv);
-ALSO(_ZdaPvRKSt9nothrow_t, _ZdaPv);
-ALSO(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPvSt11align_val_t);
-ALSO(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPvSt11align_val_t);
+/* --- replaced by the program? ----------------------------------------------------------------- */
+
+#define OWN(own, name)                                                                             \
+    extern __typeof__(name) own __attribute__((alias(#name), visibility("hidden")))
+
+OWN(own_new, _Znwm);
+OWN(own_new_array, _Znam);
+OWN(own_delete, _ZdlPv);
+OWN(own_delete_array, _ZdaPv);
+OWN(own_delete_aligned, _ZdlPvSt11align_val_t);
+OWN(own_delete_array_aligned, _ZdaPvSt11align_val_t);
+
+static bool any_is_replaced(void) {
+    const struct bound_operators *now = &bound_operators;
+    return now->malloc != slm_malloc || now->aligned_alloc != slm_aligned_alloc ||
+           now->free != slm_free || now->new_one != own_new || now->new_array != own_new_array ||
+           now->new_one_aligned != operator_own_new_aligned ||
+           now->new_array_aligned != operator_own_new_array_aligned ||
+           now->delete_one != own_delete || now->delete_array != own_delete_array ||
+           now->delete_one_aligned != own_delete_aligned ||
+           now->delete_array_aligned != own_delete_array_aligned;
+}
+
+/* The gate is still closed. */
+static COLD int look(void) {
+    if (bound_operators.malloc == NULL) /* while the loader is at work (field case A3) */
+        return 0;
+    if (any_is_replaced()) {
+        store_relaxed(&are_replaced, 1);
+        return 1;
+    }
+    store_own(&operators_gate.fine_end, FINE_MAX_BYTES + 1);
+    store_own(&operators_gate.tiny_end, TINY_MAX_BYTES + 1);
+    store_own(&operators_gate.tiny_span, load_own(&zone_map.tiny_span));
+    return 0;
+}
+
+int operators_are_replaced(void) {
+    if (UNLIKELY(load_own(&operators_gate.fine_end) == 0))
+        return load_relaxed(&are_replaced) || look();
+    store_own(&operators_gate.tiny_span, load_own(&zone_map.tiny_span));
+    return 0;
+}

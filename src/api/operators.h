@@ -5,9 +5,31 @@
 
 #include <stddef.h>
 
+/* 1: in the shared library, which looks up what it needs of the C++ runtime. 0: in the static one.
+ */
+#ifndef SLM_WEAK_RUNTIME
+#define SLM_WEAK_RUNTIME 1
+#endif
+
+#if SLM_WEAK_RUNTIME
+#define SLM_REPLACEABLE
+#else
+#define SLM_REPLACEABLE __attribute__((weak))
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Whether the program has malloc or some of the operators of its own: then each ends in what is in
+ * bound_operators. If not, the hot paths are let in. */
+__attribute__((visibility("hidden"))) int operators_are_replaced(void);
+
+/* Ours, whatever the program has. */
+__attribute__((visibility("hidden"))) void *operator_own_new_aligned(size_t size,
+                                                                     size_t alignment);
+__attribute__((visibility("hidden"))) void *operator_own_new_array_aligned(size_t size,
+                                                                           size_t alignment);
 
 /* Allocates; on failure calls the new-handler for as long as there is one, then throws. */
 __attribute__((visibility("hidden"))) void *operator_new_slow(size_t size);

@@ -39,14 +39,20 @@ HOT_INLINE bool hot_malloc_tiny(size_t bytes, void **pointer) {
                                    : hot_malloc_coarse(bytes, pointer);
 }
 
-/* The slab, if `pointer` lies in the first TINY range. */
-HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
+/* The slab, if `pointer` lies in the first `span` bytes of the first TINY range, which are no more
+ * than there are. */
+HOT_INLINE bool hot_find_tiny_below(const void *pointer, size_t span, struct slab **slab) {
     uintptr_t offset = (uintptr_t)pointer - load_own(&zone_map.tiny_base);
-    if (UNLIKELY(offset >= load_own(&zone_map.tiny_span)))
+    if (UNLIKELY(offset >= span))
         return false;
     *slab = slab_header(load_own(&zone_map.tiny_headers), offset >> TINY_SLAB_SHIFT);
     __asm__("" : "+r"(*slab)); /* or clang keeps a sum of two, at the price of an instruction */
     return true;
+}
+
+/* The same for all of it. */
+HOT_INLINE bool hot_find_tiny(const void *pointer, struct slab **slab) {
+    return hot_find_tiny_below(pointer, load_own(&zone_map.tiny_span), slab);
 }
 
 /* The same of SMALL. */
