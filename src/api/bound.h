@@ -9,12 +9,15 @@
 #define SLM_API_BOUND_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct bound_malloc {
+    void *(*malloc)(size_t size);
+    void (*free)(void *pointer);
     void *(*realloc)(void *pointer, size_t size);
 };
 
@@ -34,8 +37,19 @@ struct bound_operators {
     void (*delete_array_aligned)(void *pointer, size_t alignment);
 };
 
-extern const struct bound_malloc bound_malloc __attribute__((visibility("hidden")));
-extern const struct bound_operators bound_operators __attribute__((visibility("hidden")));
+#define BOUND_HIDDEN __attribute__((visibility("hidden")))
+
+extern const struct bound_malloc bound_malloc BOUND_HIDDEN;
+extern const struct bound_operators bound_operators BOUND_HIDDEN;
+
+/* Ours, whatever the program has. */
+BOUND_HIDDEN void *own_malloc(size_t size);
+BOUND_HIDDEN void own_free(void *pointer);
+BOUND_HIDDEN void *own_realloc(void *pointer, size_t size);
+BOUND_HIDDEN void *own_aligned_alloc(size_t alignment, size_t size);
+
+/* Whether a function in these tables is ours, or the program's stub of it (os/symbols.h). */
+BOUND_HIDDEN int bound_is(const char *name, uintptr_t bound, uintptr_t own);
 
 #ifdef __cplusplus
 }

@@ -6,5 +6,10 @@
 #include <stdlib.h>
 
 #include "api/bound.h"
+#include "os/symbols.h"
 
-const struct bound_malloc bound_malloc = {realloc};
+const struct bound_malloc bound_malloc = {malloc, free, realloc};
+
+int bound_is(const char *name, uintptr_t bound, uintptr_t own) {
+    return bound == own || os_program_has_stub(name, bound);
+}

@@ -1,42 +1,82 @@
-/* Purpose: a library loaded with RTLD_DEEPBIND allocates where all others do.
+/* Purpose: who takes malloc from libc itself gets the one that all others have.
  * Owns:    nothing.
  * Source:  dlopen(3); field case A8.
  *
- * Such a library looks for names in the files that it depends on, libc among them, before it looks
- * in those of the program and of LD_PRELOAD. So it takes libc's malloc and free, while libc's own
- * functions, which allocate for it, and everybody else have ours; the first block that goes from
- * one to the other ends the process. It happens in programs that many use (PHP loads its
- * extensions so), with every replacement of malloc.
+ * A library that is loaded with RTLD_DEEPBIND looks for names in the files that it depends on, libc
+ * among them, before it looks in those of the program and of LD_PRELOAD. So it takes libc's malloc
+ * and free, while libc's own functions, which allocate for it, and everybody else have ours; the
+ * first block that goes from one to the other ends the process. PHP loads its extensions so. The
+ * same befalls a program that loads libc by its name and looks up `free` in it, to free what others
+ * have allocated for it: languages that call C do so (ctypes of Python, FFI of PHP, ...).
  *
- * The flag is for the library's other names, so it stays. But before the first of them is loaded,
- * libc's malloc and its kin are made to lead to what everybody else finds under these names
- * (os/rebind.h). Not in the static library: a static program loads nothing. */
+ * The flag is for the library's other names, so it stays. But before the first of these loads,
+ * libc's malloc and its kin are made to lead to ours (os/rebind.h). Not if the program or another
+ * library has a malloc that goes before ours: it may be the one that takes libc's to work on. Not
+ * in the static library: a static program loads nothing. */
 #include <dlfcn.h>
+#include <gnu/lib-names.h>
+#include <stdbool.h>
+#include <string.h>
 
+#include "api/bound.h"
 #include "base/attr.h"
 #include "core/options.h"
 #include "os/rebind.h"
 
-#define NAMES(X)                                                                                   \
-    X(malloc) X(calloc) X(realloc) X(reallocarray) X(free) X(cfree) X(free_sized)                  \
-    X(free_aligned_sized) X(aligned_alloc) X(memalign) X(posix_memalign) X(valloc) X(pvalloc)      \
-    X(malloc_usable_size) X(malloc_trim) X(mallopt) X(mallinfo) X(mallinfo2) X(malloc_stats)       \
-    X(malloc_info) X(__libc_malloc) X(__libc_calloc) X(__libc_realloc) X(__libc_reallocarray)      \
-    X(__libc_free) X(__libc_memalign) X(__libc_valloc) X(__libc_pvalloc) X(__libc_mallinfo)        \
-    X(__libc_mallopt) X(__posix_memalign)
+/* libc's, and which of ours it is to lead to. */
+static const char names[][2][28] = {
+    {"malloc", "slm_malloc"},
+    {"calloc", "slm_calloc"},
+    {"realloc", "slm_realloc"},
+    {"reallocarray", "slm_reallocarray"},
+    {"free", "slm_free"},
+    {"cfree", "slm_free"},
+    {"free_sized", "slm_free_sized"},
+    {"free_aligned_sized", "slm_free_aligned_sized"},
+    {"aligned_alloc", "slm_aligned_alloc"},
+    {"memalign", "slm_memalign"},
+    {"posix_memalign", "slm_posix_memalign"},
+    {"valloc", "slm_valloc"},
+    {"pvalloc", "slm_pvalloc"},
+    {"malloc_usable_size", "slm_malloc_usable_size"},
+    {"malloc_trim", "slm_malloc_trim"},
+    {"mallopt", "slm_mallopt"},
+    {"mallinfo", "slm_mallinfo"},
+    {"mallinfo2", "slm_mallinfo2"},
+    {"malloc_stats", "slm_malloc_stats"},
+    {"malloc_info", "slm_malloc_info"},
+    {"__libc_malloc", "slm_malloc"},
+    {"__libc_calloc", "slm_calloc"},
+    {"__libc_realloc", "slm_realloc"},
+    {"__libc_reallocarray", "slm_reallocarray"},
+    {"__libc_free", "slm_free"},
+    {"__libc_memalign", "slm_memalign"},
+    {"__libc_valloc", "slm_valloc"},
+    {"__libc_pvalloc", "slm_pvalloc"},
+    {"__libc_mallinfo", "slm_mallinfo"},
+    {"__libc_mallopt", "slm_mallopt"},
+    {"__posix_memalign", "slm_posix_memalign"},
+};
 
-#define BINDING(name) {#name, NULL},
+enum { NAMES = sizeof names / sizeof *names };
 
-/* If the system refuses, it is as if we had not been here. */
+/* If the system refuses, it is as if we had not been here. Addresses are looked up: references
+ * would be, too, when the library is loaded, in each process. */
 static COLD void lead_libc_here(void) {
-    struct os_binding bindings[] = {NAMES(BINDING)};
-    enum { COUNT = sizeof bindings / sizeof *bindings };
+    struct os_binding bindings[NAMES];
     const void *libc = dlsym(RTLD_NEXT, "gnu_get_libc_version");
-    if (libc == NULL)
+    if (libc == NULL ||
+        !bound_is("malloc", (uintptr_t)bound_malloc.malloc, (uintptr_t)own_malloc) ||
+        !bound_is("free", (uintptr_t)bound_malloc.free, (uintptr_t)own_free))
         return;
-    for (unsigned i = 0; i < COUNT; i++)
-        bindings[i].target = dlsym(RTLD_DEFAULT, bindings[i].name);
-    os_rebind(libc, bindings, COUNT);
+    for (unsigned i = 0; i < NAMES; i++)
+        bindings[i] = (struct os_binding){names[i][0], dlsym(RTLD_DEFAULT, names[i][1])};
+    os_rebind(libc, bindings, NAMES);
+}
+
+static bool is_libc(const char *path) {
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    return path != NULL && strcmp(slash != NULL ? slash + 1 : path, LIBC_SO) == 0;
 }
 
 /* The next one has to be left to by a jump, not called: it looks up its caller, for whom it
@@ -55,7 +95,7 @@ WITH_JUMPS SLM_EXPORT void *dlopen(const char *path, int mode) {
     opener *next = (opener *)dlsym(RTLD_NEXT, "dlopen");
     if (next == NULL)
         return NULL; /* and dlerror says why */
-    if ((mode & RTLD_DEEPBIND) != 0 && option_get(OPTION_deepbind) != 0)
+    if (((mode & RTLD_DEEPBIND) != 0 || is_libc(path)) && option_get(OPTION_rebind_libc) != 0)
         lead_libc_here();
     LEAVE_TO next(path, mode);
 }

@@ -255,7 +255,7 @@ void *slm_reallocarray(void *pointer, size_t count, size_t size) {
 SLM_EXPORT void *reallocarray(void *pointer, size_t count, size_t size) {
     size_t bytes;
     void *(*resize)(void *, size_t) = bound_malloc.realloc;
-    if (LIKELY(resize == slm_realloc) || resize == NULL ||
+    if (LIKELY(resize == own_realloc) || resize == NULL /* while the loader is at work */ ||
         UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
         return slm_reallocarray(pointer, count, size);
     return resize(pointer, bytes);
@@ -344,6 +344,12 @@ size_t slm_malloc_usable_size(void *pointer) {
 
 /* Whoever takes malloc from the static library takes what runs before and after main along. */
 __attribute__((used)) static const char *const with_constructors = &at_exit_anchor;
+
+#define OWN(name, target) extern __typeof__(target) name __attribute__((alias(#target)))
+OWN(own_malloc, slm_malloc);
+OWN(own_free, slm_free);
+OWN(own_realloc, slm_realloc);
+OWN(own_aligned_alloc, slm_aligned_alloc);
 
 EXPORT_AS(malloc, slm_malloc);
 EXPORT_AS(free, slm_free);

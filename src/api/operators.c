@@ -17,7 +17,6 @@
 #include "base/attr.h"
 #include "cache/hot.h"
 #include "check/check.h"
-#include "slabmalloc/slabmalloc.h"
 
 /* The slow ways open it, and follow the first range as it grows. Not static: clang would see that
  * all that is ever stored are constants, and keep a flag instead. */
@@ -134,15 +133,17 @@ OWN(own_delete_array, _ZdaPv);
 OWN(own_delete_aligned, _ZdlPvSt11align_val_t);
 OWN(own_delete_array_aligned, _ZdaPvSt11align_val_t);
 
+#define IS(name, member, own) bound_is(name, (uintptr_t)bound_operators.member, (uintptr_t)(own))
+
 static bool any_is_replaced(void) {
-    const struct bound_operators *now = &bound_operators;
-    return now->malloc != slm_malloc || now->aligned_alloc != slm_aligned_alloc ||
-           now->free != slm_free || now->new_one != own_new || now->new_array != own_new_array ||
-           now->new_one_aligned != operator_own_new_aligned ||
-           now->new_array_aligned != operator_own_new_array_aligned ||
-           now->delete_one != own_delete || now->delete_array != own_delete_array ||
-           now->delete_one_aligned != own_delete_aligned ||
-           now->delete_array_aligned != own_delete_array_aligned;
+    return !IS("malloc", malloc, own_malloc) || !IS("free", free, own_free) ||
+           !IS("aligned_alloc", aligned_alloc, own_aligned_alloc) ||
+           !IS("_Znwm", new_one, own_new) || !IS("_Znam", new_array, own_new_array) ||
+           !IS("_ZnwmSt11align_val_t", new_one_aligned, operator_own_new_aligned) ||
+           !IS("_ZnamSt11align_val_t", new_array_aligned, operator_own_new_array_aligned) ||
+           !IS("_ZdlPv", delete_one, own_delete) || !IS("_ZdaPv", delete_array, own_delete_array) ||
+           !IS("_ZdlPvSt11align_val_t", delete_one_aligned, own_delete_aligned) ||
+           !IS("_ZdaPvSt11align_val_t", delete_array_aligned, own_delete_array_aligned);
 }
 
 /* The gate is still closed. */

@@ -1,4 +1,5 @@
-/* Purpose: plugins loaded with RTLD_DEEPBIND, which look for malloc in libc before they look here.
+/* Purpose: plugins loaded with RTLD_DEEPBIND, which look for malloc in libc before they look here;
+ *          and who looks it up in libc itself.
  *
  * Protects: they allocate here like everybody else (field case A8), from their constructors on, and
  * any block may be freed by any side. Where the system does not let us change libc's table of
@@ -10,7 +11,9 @@
  *
  * Not linked with the library: run with it preloaded.
  *
- * deepbind here PLUGIN      with the option as it is, or a plugin that is linked with the library
+ * deepbind here PLUGIN      with the option as it is
+ * deepbind linked PLUGIN    with the option off, a plugin that is linked with the library
+ * deepbind by_name -        libc is loaded by its name, and no plugin
  * deepbind apart PLUGIN     with the option off
  * deepbind refused PLUGIN   mprotect of libc's memory fails
  * deepbind race PLUGIN      threads load it at one moment
@@ -22,6 +25,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -76,14 +80,12 @@ static void *find(void *plugin, const char *name) {
     return found;
 }
 
+static const void *libc_s(const char *name) { return find(load("libc.so.6", 0), name); }
+
 /* --- one heap --------------------------------------------------------------------------------- */
 
-static const void *libc_s(const char *name) {
-    void *libc = load("libc.so.6", RTLD_NOLOAD);
-    return find(libc, name);
-}
-
-static int check_one_heap(const char *path) {
+/* `is_led`: libc's own functions lead here. */
+static int check_one_heap(const char *path, bool is_led) {
     void *plugin = load(path, RTLD_DEEPBIND);
     int (*own)(void), (*crossing)(void);
     void *(*allocates)(int), *(*at_load)(void);
@@ -91,6 +93,8 @@ static int check_one_heap(const char *path) {
     *(void **)&crossing = find(plugin, "plugin_frees_asprintf");
     *(void **)&allocates = find(plugin, "plugin_allocates");
     *(void **)&at_load = find(plugin, "plugin_at_load");
+    if ((libc_s("malloc") == dlsym(RTLD_DEFAULT, "slm_malloc")) != is_led)
+        fail("libc's malloc", !is_led, "leads elsewhere");
     int result = own();
     if (result != 0 || (result = crossing()) != 0)
         fail("the plugin", result, NULL);
@@ -101,6 +105,17 @@ static int check_one_heap(const char *path) {
         free(block); /* or a diagnosis ends the process */
     }
     free(at_load());
+    return 0;
+}
+
+/* No plugin is loaded. */
+static int check_libc_by_name(void) {
+    void (*frees)(void *);
+    void *(*takes)(size_t);
+    *(const void **)&frees = libc_s("free");
+    *(const void **)&takes = libc_s("malloc");
+    frees(strdup("text"));
+    free(takes(100));
     return 0;
 }
 
@@ -126,7 +141,7 @@ static void check_the_other_way(void *plugin, char *text, size_t size) {
 static int check_two_heaps(const char *path) {
     static char text[4096];
     int (*own)(void), (*crossing)(void);
-    if (libc_s("malloc") == (const void *)malloc)
+    if (libc_s("malloc") == dlsym(RTLD_DEFAULT, "slm_malloc"))
         fail("libc's malloc", 0, "leads here");
     void *plugin = load(path, RTLD_DEEPBIND);
     *(void **)&own = find(plugin, "plugin_frees_own");
@@ -148,7 +163,7 @@ static int check_two_heaps(const char *path) {
 /* mprotect fails that would make memory of libc's writable. */
 static void refuse(void) {
     Dl_info libc;
-    if (dladdr(libc_s("gnu_get_libc_version"), &libc) == 0)
+    if (dladdr((const void *)(uintptr_t)gnu_get_libc_version, &libc) == 0)
         fail("dladdr", 0, NULL);
     uint64_t start = (uintptr_t)libc.dli_fbase, end = start + ((uint64_t)1 << 20);
     if (start >> 32 != end >> 32) {
@@ -229,12 +244,15 @@ static int check_caller(const char *path, const char *name) {
 }
 
 int main(int argc, char **argv) {
-    extern void *slm_malloc(size_t) __attribute__((weak));
     const char *mode = argc < 3 ? "" : argv[1];
-    if (slm_malloc == NULL)
+    if (dlsym(RTLD_DEFAULT, "slm_malloc") == NULL)
         fail("run with the library preloaded", argc, NULL);
     if (strcmp(mode, "here") == 0)
-        return check_one_heap(argv[2]);
+        return check_one_heap(argv[2], true);
+    if (strcmp(mode, "linked") == 0)
+        return check_one_heap(argv[2], false);
+    if (strcmp(mode, "by_name") == 0)
+        return check_libc_by_name();
     if (strcmp(mode, "apart") == 0)
         return check_two_heaps(argv[2]);
     if (strcmp(mode, "race") == 0)

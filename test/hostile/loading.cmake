@@ -51,14 +51,19 @@ foreach(with libc linked)
   hostile_command(deepbind_${with} 60 "${preload}" hostile_deepbind here
     $<TARGET_FILE:hostile_deepbind_${with}>)
 endforeach()
-hostile_command(deepbind_linked_apart 60 "${preload};SLABMALLOC_OPTIONS=deepbind=off"
-  hostile_deepbind here $<TARGET_FILE:hostile_deepbind_linked>)
-hostile_command(deepbind_apart 60 "${preload};SLABMALLOC_OPTIONS=deepbind=off"
+hostile_command(deepbind_linked_apart 60 "${preload};SLABMALLOC_OPTIONS=rebind_libc=off"
+  hostile_deepbind linked $<TARGET_FILE:hostile_deepbind_linked>)
+hostile_command(deepbind_by_name 60 "${preload}" hostile_deepbind by_name -)
+hostile_command(deepbind_apart 60 "${preload};SLABMALLOC_OPTIONS=rebind_libc=off"
   hostile_deepbind apart $<TARGET_FILE:hostile_deepbind_libc>)
 foreach(mode refused race)
   hostile_command(deepbind_${mode} 120 "${preload}" hostile_deepbind ${mode}
     $<TARGET_FILE:hostile_deepbind_libc>)
 endforeach()
+hostile_plain(deepbind_stubs deepbind.c)
+target_compile_options(hostile_deepbind_stubs PRIVATE -fno-pie)
+target_link_options(hostile_deepbind_stubs PRIVATE -no-pie)
+hostile_command(deepbind_stubs 60 "${preload}" hostile_deepbind_stubs by_name -)
 hostile_plugin(deepbind_caller deepbind_caller.c)
 hostile_plugin(deepbind_found deepbind_plugin.c)
 set_target_properties(hostile_deepbind_caller PROPERTIES BUILD_RPATH "$ORIGIN/found")

@@ -23,6 +23,19 @@ def churn(n):
         if i % 3 == 0: d.pop(i * 31 % 100003, None)
     return len(d), digest(sorted(d.items())[:500])
 
+def by_hand(n): # what everybody's malloc has allocated, freed by the one that libc.so.6 has itself
+    everybodys, libcs = ctypes.CDLL(None), ctypes.CDLL("libc.so.6")
+    for library in everybodys, libcs:
+        for name in "malloc", "strdup", "realloc": getattr(library, name).restype = ctypes.c_void_p
+        library.free.argtypes = library.realloc.argtypes = [ctypes.c_void_p]
+        library.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    for i in range(n):
+        libcs.free(everybodys.malloc(i))
+        everybodys.free(libcs.malloc(i))
+        libcs.free(everybodys.strdup(b"x" * i))
+        everybodys.free(libcs.realloc(everybodys.strdup(b"x" * i), 2 * i + 1))
+    return n
+
 def work(n):
     sys.stdout.flush()
     maps = open("/proc/self/maps").read()
@@ -30,6 +43,7 @@ def work(n):
 
 def main():
     print("json", json_round(3000))
+    print("ctypes", by_hand(500))
     print("churn", churn(150000))
     big = bytearray()
     for i in range(3000): big += bytes([i % 256]) * 1000

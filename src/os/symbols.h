@@ -1,0 +1,34 @@
+/* Purpose: the dynamic symbols of a loaded file, by name, without the loader.
+ * Owns:    nothing.
+ * Locking: none, and none of the loader's. */
+#ifndef SLM_OS_SYMBOLS_H
+#define SLM_OS_SYMBOLS_H
+
+#include <link.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct os_symbols {
+    uintptr_t base; /* what a symbol's value is added to */
+    ElfW(Sym) *symbols;
+    const char *names;
+    const uint32_t *hash;
+};
+
+/* `parts`: the program headers of a file that lies at `base`. False: it has no table of symbols, or
+ * none that is understood. */
+bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,
+                     unsigned count);
+
+/* The file's first symbol of that name; with `before`, the one that follows it: there may be
+ * several, of different versions. NULL: there are no more. Of what the file does not define itself,
+ * none is found but stubs (see below). */
+ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
+                           const ElfW(Sym) *before);
+
+/* Whether `function` is the program's own stub of this name: one that is not position-independent
+ * has such for functions of others whose address it takes, and then it is the address that all
+ * find. The stub leads to where the name would lead without the program. */
+bool os_program_has_stub(const char *name, uintptr_t function);
+
+#endif
