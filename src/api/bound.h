@@ -48,7 +48,8 @@ BOUND_HIDDEN void own_free(void *pointer);
 BOUND_HIDDEN void *own_realloc(void *pointer, size_t size);
 BOUND_HIDDEN void *own_aligned_alloc(size_t alignment, size_t size);
 
-/* Whether a function in these tables is ours, or the program's stub of it (os/symbols.h). */
+/* Whether a function in these tables is ours, or the program's stub that leads to it
+ * (os/symbols.h). */
 BOUND_HIDDEN int bound_is(const char *name, uintptr_t bound, uintptr_t own);
 
 #ifdef __cplusplus

@@ -11,5 +11,5 @@
 const struct bound_malloc bound_malloc = {malloc, free, realloc};
 
 int bound_is(const char *name, uintptr_t bound, uintptr_t own) {
-    return bound == own || os_program_has_stub(name, bound);
+    return bound == own || os_program_stub_leads_to(name, bound) == own;
 }

@@ -9,13 +9,9 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,
-                     unsigned count) {
-    const ElfW(Dyn) *entry = NULL;
+/* `entry`: the first of the file's dynamic section. */
+static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) *entry) {
     *table = (struct os_symbols){.base = base};
-    for (unsigned i = 0; i < count; i++)
-        if (parts[i].p_type == PT_DYNAMIC)
-            entry = (const ElfW(Dyn) *)(base + parts[i].p_vaddr);
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         /* The loader of some systems leaves these addresses as the file has them. */
         uintptr_t value = entry->d_un.d_ptr;
@@ -28,6 +24,18 @@ bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) 
             table->hash = address;
     }
     return table->symbols != NULL && table->names != NULL && table->hash != NULL;
+}
+
+static const ElfW(Dyn) *section_of(uintptr_t base, const ElfW(Phdr) *parts, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].p_type == PT_DYNAMIC)
+            return (const ElfW(Dyn) *)(base + parts[i].p_vaddr);
+    return NULL;
+}
+
+bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,
+                     unsigned count) {
+    return find_by_section(table, base, section_of(base, parts, count));
 }
 
 static uint32_t hash_of(const char *name) {
@@ -62,7 +70,26 @@ ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
     return NULL;
 }
 
-bool os_program_has_stub(const char *name, uintptr_t function) {
+/* The first definition behind the program's. The files that were loaded with it are the first of
+ * the loader's list, in the order in which names are looked for, and stay: it is safe to walk as
+ * far as one of them that has the name. */
+static uintptr_t find_behind_program(const ElfW(Dyn) *section, const char *name) {
+    const struct link_map *map = NULL;
+    for (; section->d_tag != DT_NULL; section++)
+        if (section->d_tag == DT_DEBUG && section->d_un.d_ptr != 0)
+            map = ((const struct r_debug *)section->d_un.d_ptr)->r_map;
+    for (map = map != NULL ? map->l_next : NULL; map != NULL; map = map->l_next) {
+        struct os_symbols table;
+        if (!find_by_section(&table, map->l_addr, map->l_ld))
+            continue;
+        const ElfW(Sym) *symbol = os_symbols_next(&table, name, NULL);
+        if (symbol != NULL && symbol->st_shndx != SHN_UNDEF)
+            return table.base + symbol->st_value;
+    }
+    return 0;
+}
+
+uintptr_t os_program_stub_leads_to(const char *name, uintptr_t function) {
     const ElfW(Phdr) *parts = (const ElfW(Phdr) *)getauxval(AT_PHDR);
     unsigned count = parts != NULL ? (unsigned)getauxval(AT_PHNUM) : 0;
     struct os_symbols table;
@@ -70,9 +97,11 @@ bool os_program_has_stub(const char *name, uintptr_t function) {
     for (unsigned i = 0; i < count; i++)
         if (parts[i].p_type == PT_PHDR)
             base = (uintptr_t)parts - parts[i].p_vaddr;
-    if (!os_symbols_find(&table, base, parts, count))
-        return false;
+    const ElfW(Dyn) *section = section_of(base, parts, count);
+    if (!find_by_section(&table, base, section))
+        return 0;
     const ElfW(Sym) *symbol = os_symbols_next(&table, name, NULL);
-    return symbol != NULL && symbol->st_shndx == SHN_UNDEF && symbol->st_value != 0 &&
-           base + symbol->st_value == function;
+    bool is_stub = symbol != NULL && symbol->st_shndx == SHN_UNDEF && symbol->st_value != 0 &&
+                   base + symbol->st_value == function;
+    return is_stub ? find_behind_program(section, name) : 0;
 }

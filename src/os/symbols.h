@@ -26,9 +26,9 @@ bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) 
 ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
                            const ElfW(Sym) *before);
 
-/* Whether `function` is the program's own stub of this name: one that is not position-independent
- * has such for functions of others whose address it takes, and then it is the address that all
- * find. The stub leads to where the name would lead without the program. */
-bool os_program_has_stub(const char *name, uintptr_t function);
+/* What the program's own stub of this name leads to, if `function` is that stub; else 0. A program
+ * that is not position-independent has such for functions of others whose address it takes, and
+ * then it is the address that everybody finds. */
+uintptr_t os_program_stub_leads_to(const char *name, uintptr_t function);
 
 #endif
