@@ -24,7 +24,7 @@ struct gate {
     size_t fine_end;  /* FINE_MAX_BYTES + 1 */
     size_t tiny_end;  /* TINY_MAX_BYTES + 1 */
     size_t tiny_span; /* as far as is known */
-};
+} CACHE_ALIGNED;
 extern struct gate operators_gate HIDDEN;
 struct gate operators_gate;
 
@@ -161,8 +161,10 @@ static COLD int look(void) {
 }
 
 int operators_are_replaced(void) {
-    if (UNLIKELY(load_own(&operators_gate.fine_end) == 0))
+    size_t span = load_relaxed(&zone_map.tiny_span);
+    if (UNLIKELY(load_relaxed(&operators_gate.fine_end) == 0))
         return load_relaxed(&are_replaced) || look();
-    store_own(&operators_gate.tiny_span, load_own(&zone_map.tiny_span));
+    if (UNLIKELY(load_relaxed(&operators_gate.tiny_span) != span)) /* all threads read that line */
+        store_relaxed(&operators_gate.tiny_span, span);
     return 0;
 }
