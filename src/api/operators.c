@@ -146,11 +146,13 @@ static bool any_is_replaced(void) {
            !IS("_ZdaPvSt11align_val_t", delete_array_aligned, own_delete_array_aligned);
 }
 
-/* The gate is still closed. */
+/* The gate is closed, or the first range has grown. */
 static COLD int look(void) {
     if (bound_operators.malloc == NULL) /* while the loader is at work (field case A3) */
         return 0;
-    if (any_is_replaced()) {
+    if (load_relaxed(&are_replaced))
+        return 1;
+    if (load_relaxed(&operators_gate.fine_end) == 0 && any_is_replaced()) {
         store_relaxed(&are_replaced, 1);
         return 1;
     }
@@ -161,10 +163,9 @@ static COLD int look(void) {
 }
 
 int operators_are_replaced(void) {
-    size_t span = load_relaxed(&zone_map.tiny_span);
-    if (UNLIKELY(load_relaxed(&operators_gate.fine_end) == 0))
-        return load_relaxed(&are_replaced) || look();
-    if (UNLIKELY(load_relaxed(&operators_gate.tiny_span) != span)) /* all threads read that line */
-        store_relaxed(&operators_gate.tiny_span, span);
-    return 0;
+    bool is_open = load_own(&operators_gate.fine_end) != 0;
+    if (LIKELY(is_open) && /* written to seldom: all threads read the gate's line */
+        LIKELY(load_own(&operators_gate.tiny_span) == load_own(&zone_map.tiny_span)))
+        return 0;
+    return look();
 }
