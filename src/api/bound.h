@@ -16,8 +16,6 @@ extern "C" {
 #endif
 
 struct bound_malloc {
-    void *(*malloc)(size_t size);
-    void (*free)(void *pointer);
     void *(*realloc)(void *pointer, size_t size);
 };
 

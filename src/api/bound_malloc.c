@@ -8,7 +8,7 @@
 #include "api/bound.h"
 #include "os/symbols.h"
 
-const struct bound_malloc bound_malloc = {malloc, free, realloc};
+const struct bound_malloc bound_malloc = {realloc};
 
 int bound_is(const char *name, uintptr_t bound, uintptr_t own) {
     return bound == own || os_program_stub_leads_to(name, bound) == own;

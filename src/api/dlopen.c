@@ -1,6 +1,6 @@
 /* Purpose: who takes malloc from libc itself gets the one that all others have.
- * Owns:    nothing.
- * Source:  dlopen(3); field case A8.
+ * Owns:    whether it has been done.
+ * Source:  dlopen(3), dlmopen(3); field case A8.
  *
  * A library that is loaded with RTLD_DEEPBIND looks for names in the files that it depends on, libc
  * among them, before it looks in those of the program and of LD_PRELOAD. So it takes libc's malloc
@@ -19,9 +19,12 @@
 #include <string.h>
 
 #include "api/bound.h"
+#include "base/atomic.h"
 #include "base/attr.h"
 #include "core/options.h"
+#include "os/os.h"
 #include "os/rebind.h"
+#include "os/symbols.h"
 
 /* libc's, and which of ours it is to lead to. */
 static const char names[][2][28] = {
@@ -60,23 +63,66 @@ static const char names[][2][28] = {
 
 enum { NAMES = sizeof names / sizeof *names };
 
-/* If the system refuses, it is as if we had not been here. Addresses are looked up: references
- * would be, too, when the library is loaded, in each process. */
-static COLD void lead_libc_here(void) {
+typedef void *opener(const char *path, int mode);
+typedef void *space_opener(Lmid_t space, const char *path, int mode);
+
+/* Whether what all others find under this name is ours. */
+static bool is_ours(void *program, const char *name, uintptr_t own) {
+    return bound_is(name, (uintptr_t)dlsym(program, name), own);
+}
+
+/* Addresses are looked up: references would be, too, when the library is loaded, in each process.
+ * If the system refuses, it is as if we had not been here. */
+static void lead_libc_here(opener *next) {
     struct os_binding bindings[NAMES];
     const void *libc = dlsym(RTLD_NEXT, "gnu_get_libc_version");
-    if (libc == NULL ||
-        !bound_is("malloc", (uintptr_t)bound_malloc.malloc, (uintptr_t)own_malloc) ||
-        !bound_is("free", (uintptr_t)bound_malloc.free, (uintptr_t)own_free))
+    void *program = next(NULL, RTLD_LAZY);
+    if (libc == NULL || program == NULL || !is_ours(program, "malloc", (uintptr_t)own_malloc) ||
+        !is_ours(program, "free", (uintptr_t)own_free))
         return;
     for (unsigned i = 0; i < NAMES; i++)
-        bindings[i] = (struct os_binding){names[i][0], dlsym(RTLD_DEFAULT, names[i][1])};
+        bindings[i] = (struct os_binding){names[i][0], dlsym(program, names[i][1])};
     os_rebind(libc, bindings, NAMES);
+}
+
+/* 0, then the process in which a thread is at it, then DONE: whatever came out, for a library that
+ * has bound itself meanwhile would have one half of its functions from here, the other from libc.
+ */
+static uint32_t state;
+enum { DONE = 1, WAIT_MS = 1, WAITS_MAX = 1000 };
+
+static COLD void lead_libc_here_once(opener *next) {
+    uint32_t self = os_process_id();
+    for (unsigned waits = 0; waits < WAITS_MAX; waits++) {
+        uint32_t now = load_acquire(&state);
+        if (now == DONE)
+            return;
+        if (now == self) { /* another thread is; or a fork has left it behind */
+            os_wait_for(&state, now, WAIT_MS);
+        } else if (cas_acquire(&state, &now, self)) {
+            if (option_get(OPTION_rebind_libc) != 0)
+                lead_libc_here(next);
+            store_release(&state, DONE);
+            os_wake(&state, INT32_MAX);
+            return;
+        }
+    }
 }
 
 static bool is_libc(const char *path) {
     const char *slash = path != NULL ? strrchr(path, '/') : NULL;
     return path != NULL && strcmp(slash != NULL ? slash + 1 : path, LIBC_SO) == 0;
+}
+
+static bool concerns_malloc(const char *path, int mode) {
+    return (mode & RTLD_DEEPBIND) != 0 || is_libc(path);
+}
+
+/* libc's, or another library's behind us. Who has a dlsym of his own, from which he calls libc's,
+ * makes us the next one behind himself. */
+static uintptr_t find_next(const char *name, uintptr_t own) {
+    uintptr_t next = (uintptr_t)dlsym(RTLD_NEXT, name);
+    return next != own ? next : os_find_behind(name);
 }
 
 /* The next one has to be left to by a jump, not called: it looks up its caller, for whom it
@@ -89,13 +135,25 @@ static bool is_libc(const char *path) {
 #define WITH_JUMPS __attribute__((optimize("O2")))
 #endif
 
-typedef void *opener(const char *path, int mode);
+static opener own_dlopen __attribute__((alias("dlopen")));
+static space_opener own_dlmopen __attribute__((alias("dlmopen")));
 
 WITH_JUMPS SLM_EXPORT void *dlopen(const char *path, int mode) {
-    opener *next = (opener *)dlsym(RTLD_NEXT, "dlopen");
+    opener *next = (opener *)find_next("dlopen", (uintptr_t)own_dlopen);
     if (next == NULL)
         return NULL; /* and dlerror says why */
-    if (((mode & RTLD_DEEPBIND) != 0 || is_libc(path)) && option_get(OPTION_rebind_libc) != 0)
-        lead_libc_here();
+    if (concerns_malloc(path, mode))
+        lead_libc_here_once(next);
     LEAVE_TO next(path, mode);
+}
+
+/* Other namespaces have a libc of their own. */
+WITH_JUMPS SLM_EXPORT void *dlmopen(Lmid_t space, const char *path, int mode) {
+    space_opener *next = (space_opener *)find_next("dlmopen", (uintptr_t)own_dlmopen);
+    opener *plain = (opener *)find_next("dlopen", (uintptr_t)own_dlopen);
+    if (next == NULL)
+        return NULL;
+    if (space == LM_ID_BASE && plain != NULL && concerns_malloc(path, mode))
+        lead_libc_here_once(plain);
+    LEAVE_TO next(space, path, mode);
 }

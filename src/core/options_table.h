@@ -61,7 +61,7 @@
     X(heap_soft_limit, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, "cgroup"),               \
       "above it, what is free goes back at once and a handler is told (slm_set_limit_handler); "   \
       "0: no limit; cgroup: 12/16 of the control group's memory")                                  \
-    X(rebind_libc, 1, OPTION_LIVE, OPTION_BOOLEAN,                                                 \
+    X(rebind_libc, 1, OPTION_FIXED, OPTION_BOOLEAN,                                                \
       "who takes malloc or free from libc itself gets those of here: libraries that are loaded "   \
       "with RTLD_DEEPBIND, and programs that look them up in libc.so.6; libc's table of symbols "  \
       "is changed when the first of these is loaded")                                              \

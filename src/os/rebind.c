@@ -92,7 +92,8 @@ static bool rebind_in(const struct dl_phdr_info *file, const struct job *job) {
     if (segment == NULL || !protect(&pages, protection_of(segment) | PROT_WRITE))
         return false;
     lead_all(&table, job, NULL);
-    return protect(&pages, protection_of(segment));
+    protect(&pages, protection_of(segment));
+    return true;
 }
 
 static int rebind_if_inside(struct dl_phdr_info *file, size_t bytes, void *data) {

@@ -1,6 +1,7 @@
 /* Purpose: where the names that a loaded file defines lead to.
  * Owns:    nothing.
- * Locking: the loader's (dl_iterate_phdr), so one caller at a time: not inside malloc. */
+ * Locking: the loader's (dl_iterate_phdr, which some programs replace by one without): not inside
+ *          malloc, and one caller at a time. */
 #ifndef SLM_OS_REBIND_H
 #define SLM_OS_REBIND_H
 
@@ -14,7 +15,7 @@ struct os_binding {
 
 /* Makes the functions that the loaded file around `inside` defines under these names lead to their
  * targets, for all that is bound or looked up from now on; what it does not define is left alone.
- * False: the system refused, or the file is not understood; then nothing has changed. */
+ * False: nothing has changed, for the system refused, or the file is not understood. */
 bool os_rebind(const void *inside, const struct os_binding *bindings, unsigned count);
 
 #endif

@@ -2,7 +2,7 @@
  * Owns:    nothing.
  * Source:  elf(5); the System V ABI, "Dynamic Linking", and its AMD64 supplement, "Function
  *          Addresses"; GNU hash tables as binutils writes them (bfd/elflink.c) and glibc reads them
- *          (elf/dl-lookup.c). */
+ *          (elf/dl-lookup.c); <link.h>. */
 #include "os/symbols.h"
 
 #include <elf.h>
@@ -10,7 +10,7 @@
 #include <sys/auxv.h>
 
 /* `entry`: the first of the file's dynamic section. */
-static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) *entry) {
+static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) * entry) {
     *table = (struct os_symbols){.base = base};
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         /* The loader of some systems leaves these addresses as the file has them. */
@@ -21,38 +21,57 @@ static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW
         else if (entry->d_tag == DT_STRTAB)
             table->names = address;
         else if (entry->d_tag == DT_GNU_HASH)
+            table->gnu_hash = address;
+        else if (entry->d_tag == DT_HASH)
             table->hash = address;
     }
-    return table->symbols != NULL && table->names != NULL && table->hash != NULL;
+    if (table->gnu_hash != NULL)
+        table->hash = NULL;
+    return table->symbols != NULL && table->names != NULL &&
+           (table->gnu_hash != NULL || table->hash != NULL);
 }
 
-static const ElfW(Dyn) *section_of(uintptr_t base, const ElfW(Phdr) *parts, unsigned count) {
+static const ElfW(Dyn) * section_of(uintptr_t base, const ElfW(Phdr) * parts, unsigned count) {
     for (unsigned i = 0; i < count; i++)
         if (parts[i].p_type == PT_DYNAMIC)
             return (const ElfW(Dyn) *)(base + parts[i].p_vaddr);
     return NULL;
 }
 
-bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,
+bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) * parts,
                      unsigned count) {
     return find_by_section(table, base, section_of(base, parts, count));
 }
 
-static uint32_t hash_of(const char *name) {
+static uint32_t gnu_hash_of(const char *name) {
     uint32_t hash = 5381;
     for (; *name != 0; name++)
         hash = hash * 33 + (unsigned char)*name;
     return hash;
 }
 
-ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
-                           const ElfW(Sym) *before) {
+static uint32_t hash_of(const char *name) {
+    uint32_t hash = 0;
+    for (; *name != 0; name++) {
+        hash = (hash << 4) + (unsigned char)*name;
+        hash = (hash ^ (hash >> 24 & 0xf0)) & 0x0fffffff;
+    }
+    return hash;
+}
+
+static bool has_name(const struct os_symbols *table, uint32_t i, const char *name) {
+    return strcmp(table->names + table->symbols[i].st_name, name) == 0;
+}
+
+/* Symbols whose names have the same remainder follow each other; the last has its low bit set. */
+static ElfW(Sym) *
+    next_by_gnu_hash(const struct os_symbols *table, const char *name, const ElfW(Sym) * before) {
     enum { BUCKETS, FIRST_SYMBOL, BLOOM_WORDS, BLOOM_SHIFT, HEADER_WORDS };
-    const uint32_t *hash = table->hash;
+    const uint32_t *hash = table->gnu_hash;
     const uint32_t *buckets =
         hash + HEADER_WORDS + hash[BLOOM_WORDS] * (sizeof(ElfW(Addr)) / sizeof *hash);
     const uint32_t *chains = buckets + hash[BUCKETS];
-    uint32_t wanted = hash_of(name);
+    uint32_t wanted = gnu_hash_of(name);
     uint32_t first = hash[FIRST_SYMBOL];
     uint32_t i = hash[BUCKETS] != 0 ? buckets[wanted % hash[BUCKETS]] : 0;
     bool is_last = i < first;
@@ -61,47 +80,108 @@ ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
         is_last = chains[i++ - first] & 1;
     }
     for (; !is_last; i++) {
-        ElfW(Sym) *symbol = &table->symbols[i];
         uint32_t found = chains[i - first];
-        if ((found | 1) == (wanted | 1) && strcmp(table->names + symbol->st_name, name) == 0)
-            return symbol;
+        if ((found | 1) == (wanted | 1) && has_name(table, i, name))
+            return &table->symbols[i];
         is_last = found & 1;
     }
     return NULL;
 }
 
-/* The first definition behind the program's. The files that were loaded with it are the first of
- * the loader's list, in the order in which names are looked for, and stay: it is safe to walk as
- * far as one of them that has the name. */
-static uintptr_t find_behind_program(const ElfW(Dyn) *section, const char *name) {
-    const struct link_map *map = NULL;
-    for (; section->d_tag != DT_NULL; section++)
-        if (section->d_tag == DT_DEBUG && section->d_un.d_ptr != 0)
-            map = ((const struct r_debug *)section->d_un.d_ptr)->r_map;
-    for (map = map != NULL ? map->l_next : NULL; map != NULL; map = map->l_next) {
-        struct os_symbols table;
-        if (!find_by_section(&table, map->l_addr, map->l_ld))
-            continue;
-        const ElfW(Sym) *symbol = os_symbols_next(&table, name, NULL);
-        if (symbol != NULL && symbol->st_shndx != SHN_UNDEF)
-            return table.base + symbol->st_value;
+/* The older kind, of which programs that are linked with --hash-style=sysv have no other: lists. */
+static ElfW(Sym) *
+    next_by_hash(const struct os_symbols *table, const char *name, const ElfW(Sym) * before) {
+    enum { BUCKETS, SYMBOLS, HEADER_WORDS };
+    const uint32_t *buckets = table->hash + HEADER_WORDS;
+    const uint32_t *chains = buckets + table->hash[BUCKETS];
+    uint32_t i = 0;
+    if (before != NULL)
+        i = chains[before - table->symbols];
+    else if (table->hash[BUCKETS] != 0)
+        i = buckets[hash_of(name) % table->hash[BUCKETS]];
+    for (; i != 0; i = chains[i]) {
+        const ElfW(Sym) *symbol = &table->symbols[i];
+        bool is_defined = symbol->st_shndx != SHN_UNDEF || symbol->st_value != 0;
+        if (is_defined && has_name(table, i, name))
+            return &table->symbols[i];
     }
-    return 0;
+    return NULL;
+}
+
+ElfW(Sym) *
+    os_symbols_next(const struct os_symbols *table, const char *name, const ElfW(Sym) * before) {
+    return table->gnu_hash != NULL ? next_by_gnu_hash(table, name, before)
+                                   : next_by_hash(table, name, before);
+}
+
+struct program {
+    uintptr_t base;
+    const ElfW(Dyn) * section; /* NULL: it is static, or its headers do not say where it lies */
+};
+
+/* The linker leaves PT_PHDR away where there is no loader for it: in -static-pie programs. */
+static struct program find_program(void) {
+    const ElfW(Phdr) *parts = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    unsigned count = parts != NULL ? (unsigned)getauxval(AT_PHNUM) : 0;
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].p_type == PT_PHDR) {
+            uintptr_t base = (uintptr_t)parts - parts[i].p_vaddr;
+            return (struct program){base, section_of(base, parts, count)};
+        }
+    return (struct program){0, NULL};
+}
+
+/* The loader's list of files, in the order in which names are looked for; of those that were loaded
+ * at the start, for they stay. */
+static const struct link_map *loaded_files(const struct program *program) {
+    const ElfW(Dyn) *entry = program->section;
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr != 0)
+            return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+    return NULL;
+}
+
+static uintptr_t find_in(const struct link_map *map, const char *name) {
+    struct os_symbols table;
+    if (!find_by_section(&table, map->l_addr, map->l_ld))
+        return 0;
+    const ElfW(Sym) *symbol = os_symbols_next(&table, name, NULL);
+    return symbol != NULL && symbol->st_shndx != SHN_UNDEF ? table.base + symbol->st_value : 0;
+}
+
+/* This library's own dynamic section, by which it is told in the loader's list. */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+
+/* The first definition behind the program's; no further than this library, which has the name. */
+static uintptr_t find_behind_program(const struct program *program, const char *name) {
+    const struct link_map *map = loaded_files(program);
+    uintptr_t found = 0;
+    for (map = map != NULL ? map->l_next : NULL; map != NULL && found == 0; map = map->l_next) {
+        found = find_in(map, name);
+        if (map->l_ld == _DYNAMIC)
+            break;
+    }
+    return found;
+}
+
+uintptr_t os_find_behind(const char *name) {
+    struct program program = find_program();
+    const struct link_map *map = loaded_files(&program);
+    uintptr_t found = 0;
+    while (map != NULL && map->l_ld != _DYNAMIC)
+        map = map->l_next;
+    for (map = map != NULL ? map->l_next : NULL; map != NULL && found == 0; map = map->l_next)
+        found = find_in(map, name);
+    return found;
 }
 
 uintptr_t os_program_stub_leads_to(const char *name, uintptr_t function) {
-    const ElfW(Phdr) *parts = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    unsigned count = parts != NULL ? (unsigned)getauxval(AT_PHNUM) : 0;
+    struct program program = find_program();
     struct os_symbols table;
-    uintptr_t base = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (parts[i].p_type == PT_PHDR)
-            base = (uintptr_t)parts - parts[i].p_vaddr;
-    const ElfW(Dyn) *section = section_of(base, parts, count);
-    if (!find_by_section(&table, base, section))
+    if (!find_by_section(&table, program.base, program.section))
         return 0;
     const ElfW(Sym) *symbol = os_symbols_next(&table, name, NULL);
     bool is_stub = symbol != NULL && symbol->st_shndx == SHN_UNDEF && symbol->st_value != 0 &&
-                   base + symbol->st_value == function;
-    return is_stub ? find_behind_program(section, name) : 0;
+                   program.base + symbol->st_value == function;
+    return is_stub ? find_behind_program(&program, name) : 0;
 }

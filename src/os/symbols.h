@@ -12,6 +12,7 @@ struct os_symbols {
     uintptr_t base; /* what a symbol's value is added to */
     ElfW(Sym) *symbols;
     const char *names;
+    const uint32_t *gnu_hash; /* one of them is NULL */
     const uint32_t *hash;
 };
 
@@ -30,5 +31,9 @@ ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
  * that is not position-independent has such for functions of others whose address it takes, and
  * then it is the address that everybody finds. */
 uintptr_t os_program_stub_leads_to(const char *name, uintptr_t function);
+
+/* Where the name is defined in the files that were loaded behind this library; 0: in none. For
+ * names that libc defines, in a process that was started with this library. */
+uintptr_t os_find_behind(const char *name);
 
 #endif

@@ -9,7 +9,7 @@
  * frees is diagnosed as one of libc's malloc. A plugin that is itself linked with slabmalloc finds
  * ours in any case. Whoever calls dlopen is searched for in the directories of his own file.
  *
- * Not linked with the library: run with it preloaded.
+ * Not linked with the library: run with it preloaded (but for "late").
  *
  * deepbind here PLUGIN      with the option as it is
  * deepbind linked PLUGIN    with the option off, a plugin that is linked with the library
@@ -17,10 +17,13 @@
  * deepbind apart PLUGIN     with the option off
  * deepbind refused PLUGIN   mprotect of libc's memory fails
  * deepbind race PLUGIN      threads load it at one moment
- * deepbind caller CALLER NAME   CALLER finds NAME, RTLD_DEEPBIND or not; nobody else does */
+ * deepbind space PLUGIN     dlmopen, in the program's own namespace
+ * deepbind late PLUGIN      the library comes with the plugin, deep bound, into a program on libc's
+ * malloc deepbind caller CALLER NAME   CALLER finds NAME, RTLD_DEEPBIND or not; nobody else does */
 #include <dlfcn.h>
 #include <errno.h>
 #include <gnu/libc-version.h>
+#include <link.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -36,6 +39,33 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef HAS_STUBS
+#define HAS_STUBS 0
+#endif
+
+/* As programs have that throw without the loader's lock: a list of their own, which takes none. */
+#if OWN_LIST
+static struct dl_phdr_info files[64];
+static int file_count;
+
+static int keep(struct dl_phdr_info *file, size_t bytes, void *data) {
+    (void)bytes;
+    (void)data;
+    files[file_count++] = *file;
+    return file_count == 64;
+}
+
+int dl_iterate_phdr(int (*see)(struct dl_phdr_info *, size_t, void *), void *data) {
+    int (*next)(int (*)(struct dl_phdr_info *, size_t, void *), void *), result = 0;
+    *(void **)&next = dlsym(RTLD_NEXT, "dl_iterate_phdr");
+    if (file_count == 0)
+        next(keep, NULL);
+    for (int i = 0; i < file_count && result == 0; i++)
+        result = see(&files[i], sizeof *files, data);
+    return result;
+}
+#endif
 
 enum { WAYS = 10, SKIPPED = 77, RACES = 20 / SLOWNESS + 1, RACERS = 6 };
 
@@ -110,12 +140,51 @@ static int check_one_heap(const char *path, bool is_led) {
 
 /* No plugin is loaded. */
 static int check_libc_by_name(void) {
+#if HAS_STUBS
+    void *(*volatile stub)(size_t) = malloc;
+    void (*volatile stub_of_free)(void *) = free;
+    if (stub == dlsym(RTLD_DEFAULT, "slm_malloc") || stub_of_free == NULL) {
+        printf("skipped: this compiler makes no stubs\n");
+        exit(SKIPPED);
+    }
+#endif
     void (*frees)(void *);
     void *(*takes)(size_t);
     *(const void **)&frees = libc_s("free");
     *(const void **)&takes = libc_s("malloc");
     frees(strdup("text"));
     free(takes(100));
+    return 0;
+}
+
+/* One half of its functions is bound by the first call; the other after libc was loaded by name. */
+static int check_space(const char *path) {
+    void *plugin = dlmopen(LM_ID_BASE, path, RTLD_LAZY | RTLD_LOCAL | RTLD_DEEPBIND);
+    if (plugin == NULL)
+        fail("dlmopen", 0, dlerror());
+    void *(*take)(int);
+    void (*give)(void *);
+    *(void **)&take = find(plugin, "plugin_allocates");
+    *(void **)&give = find(plugin, "plugin_frees");
+    void *block = take(1);
+    libc_s("free");
+    give(block);
+    free(take(0));
+    return 0;
+}
+
+/* What the program has bound is libc's, and what it binds later, too. */
+static int check_late(const char *path) {
+    void *(*volatile resize)(void *, size_t) = realloc;
+    char *block = malloc(100);
+    void *plugin = load(path, RTLD_DEEPBIND);
+    void (*loads)(void);
+    *(void **)&loads = find(plugin, "plugin_loads_libc");
+    loads();
+    if (libc_s("malloc") != (const void *)malloc)
+        fail("libc's malloc", 0, "leads to the late library");
+    block = resize(block, 200);
+    free(block);
     return 0;
 }
 
@@ -245,12 +314,16 @@ static int check_caller(const char *path, const char *name) {
 
 int main(int argc, char **argv) {
     const char *mode = argc < 3 ? "" : argv[1];
+    if (strcmp(mode, "late") == 0)
+        return check_late(argv[2]);
     if (dlsym(RTLD_DEFAULT, "slm_malloc") == NULL)
         fail("run with the library preloaded", argc, NULL);
     if (strcmp(mode, "here") == 0)
         return check_one_heap(argv[2], true);
     if (strcmp(mode, "linked") == 0)
         return check_one_heap(argv[2], false);
+    if (strcmp(mode, "space") == 0)
+        return check_space(argv[2]);
     if (strcmp(mode, "by_name") == 0)
         return check_libc_by_name();
     if (strcmp(mode, "apart") == 0)

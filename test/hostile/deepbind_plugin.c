@@ -1,5 +1,6 @@
 /* Purpose: loaded by deepbind.c with RTLD_DEEPBIND: allocates, and frees what libc has allocated
  *          for it. */
+#include <dlfcn.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,10 @@ void *plugin_allocates(int way) {
         return NULL;
     }
 }
+
+void plugin_frees(void *pointer) { free(pointer); }
+
+void plugin_loads_libc(void) { dlopen("libc.so.6", RTLD_LAZY); }
 
 int plugin_frees_own(void) {
     char *text = malloc(100);

@@ -60,10 +60,29 @@ foreach(mode refused race)
   hostile_command(deepbind_${mode} 120 "${preload}" hostile_deepbind ${mode}
     $<TARGET_FILE:hostile_deepbind_libc>)
 endforeach()
-hostile_plain(deepbind_stubs deepbind.c)
-target_compile_options(hostile_deepbind_stubs PRIVATE -fno-pie)
-target_link_options(hostile_deepbind_stubs PRIVATE -no-pie)
-hostile_command(deepbind_stubs 60 "${preload}" hostile_deepbind_stubs by_name -)
+hostile_command(deepbind_space 60 "${preload}" hostile_deepbind space
+  $<TARGET_FILE:hostile_deepbind_libc>)
+target_link_options(hostile_deepbind_libc PRIVATE LINKER:-z,lazy)
+hostile_plugin(fake_dlsym fake_dlsym.c)
+hostile_command(deepbind_fake_dlsym 60
+  "LD_PRELOAD=$<TARGET_FILE:hostile_fake_dlsym>:$<TARGET_FILE:slabmalloc>" hostile_deepbind here
+  $<TARGET_FILE:hostile_deepbind_libc>)
+if(NOT SLABMALLOC_DEBUG) # the rank check's thread-local variables are too large
+  hostile_command(deepbind_late 60 "" hostile_deepbind late $<TARGET_FILE:hostile_deepbind_linked>)
+  target_link_options(hostile_deepbind PRIVATE LINKER:-z,lazy)
+endif()
+hostile_plain(deepbind_own_list deepbind.c)
+target_compile_definitions(hostile_deepbind_own_list PRIVATE OWN_LIST=1)
+set_target_properties(hostile_deepbind_own_list PROPERTIES ENABLE_EXPORTS ON)
+hostile_command(deepbind_own_list 120 "${preload}" hostile_deepbind_own_list race
+  $<TARGET_FILE:hostile_deepbind_libc>)
+foreach(hash gnu sysv)
+  hostile_plain(deepbind_stubs_${hash} deepbind.c)
+  target_compile_definitions(hostile_deepbind_stubs_${hash} PRIVATE HAS_STUBS=1)
+  target_compile_options(hostile_deepbind_stubs_${hash} PRIVATE -fno-pie)
+  target_link_options(hostile_deepbind_stubs_${hash} PRIVATE -no-pie LINKER:--hash-style=${hash})
+  hostile_command(deepbind_stubs_${hash} 60 "${preload}" hostile_deepbind_stubs_${hash} by_name -)
+endforeach()
 hostile_plugin(deepbind_caller deepbind_caller.c)
 hostile_plugin(deepbind_found deepbind_plugin.c)
 set_target_properties(hostile_deepbind_caller PROPERTIES BUILD_RPATH "$ORIGIN/found")
