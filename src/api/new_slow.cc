@@ -16,7 +16,6 @@
 
 #include "api/bound.h"
 #include "api/operators.h"
-#include "slabmalloc/slabmalloc.h"
 
 #if SLM_WEAK_RUNTIME
 #define RUNTIME __attribute__((weak))
@@ -119,8 +118,8 @@ inline void *attempt(request what) {
         return attempt_by_bound(what);
     if (__builtin_expect(operator_is_checked(), 0))
         return operator_checked(what.size, what.alignment, what.is_array);
-    return what.alignment != 0 ? slm_aligned_alloc(what.alignment, what.size)
-                               : slm_malloc(what.size);
+    return what.alignment != 0 ? own_aligned_alloc(what.alignment, what.size)
+                               : own_malloc(what.size);
 }
 
 __attribute__((noinline, cold)) void *allocate_after_failure(request what) {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "api/bound.h"
 #include "base/fatal.h"
 #include "check/log.h"
 #include "heap/background.h"
@@ -16,7 +17,7 @@
 
 /* Whoever takes these from the static library takes malloc along, and with it what reads the
  * options before main. */
-__attribute__((used)) static void *(*const with_malloc)(size_t size) = slm_malloc;
+__attribute__((used)) static void *(*const with_malloc)(size_t size) = own_malloc;
 
 enum { VALUE_BYTES = OPTION_PATH_BYTES, COMPLAINTS_BYTES = 256 };
 
