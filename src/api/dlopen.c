@@ -89,7 +89,8 @@ static void lead_libc_here(opener *next) {
  * has bound itself meanwhile would have one half of its functions from here, the other from libc.
  */
 static uint32_t state;
-enum { DONE = 1, WAIT_MS = 1, WAITS_MAX = 1000 };
+#define DONE UINT32_MAX /* no process has that number, but one may have 1 */
+enum { WAIT_MS = 1, WAITS_MAX = 1000 };
 
 static COLD void lead_libc_here_once(opener *next) {
     uint32_t self = os_process_id();
