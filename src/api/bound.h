@@ -11,13 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/attr.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct bound_malloc {
-    void *(*realloc)(void *pointer, size_t size);
-};
 
 /* Those that C++20 [new.delete] has others end in, and what these end in. Alignments are those of
  * std::align_val_t. */
@@ -35,20 +33,23 @@ struct bound_operators {
     void (*delete_array_aligned)(void *pointer, size_t alignment);
 };
 
-#define BOUND_HIDDEN __attribute__((visibility("hidden")))
-
-extern const struct bound_malloc bound_malloc BOUND_HIDDEN;
-extern const struct bound_operators bound_operators BOUND_HIDDEN;
+extern void *(*const bound_realloc)(void *pointer, size_t size) HIDDEN;
+extern const struct bound_operators bound_operators HIDDEN;
 
 /* Ours, whatever the program has. */
-BOUND_HIDDEN void *own_malloc(size_t size);
-BOUND_HIDDEN void own_free(void *pointer);
-BOUND_HIDDEN void *own_realloc(void *pointer, size_t size);
-BOUND_HIDDEN void *own_aligned_alloc(size_t alignment, size_t size);
+HIDDEN void *own_malloc(size_t size);
+HIDDEN void own_free(void *pointer);
+HIDDEN void *own_realloc(void *pointer, size_t size);
+HIDDEN void *own_aligned_alloc(size_t alignment, size_t size);
+HIDDEN void *own_new_aligned(size_t size, size_t alignment);
+HIDDEN void *own_new_array_aligned(size_t size, size_t alignment);
 
-/* Whether a function in these tables is ours, or the program's stub that leads to it
+/* Where `name` is defined, in C: another name for it, which nobody can replace. */
+#define OWN(own, name) extern __typeof__(name) own HIDDEN __attribute__((alias(#name)))
+
+/* Whether a function that was found under this name is ours, or the program's stub that leads to it
  * (os/symbols.h). */
-BOUND_HIDDEN int bound_is(const char *name, uintptr_t bound, uintptr_t own);
+HIDDEN int bound_is(const char *name, uintptr_t bound, uintptr_t own);
 
 #ifdef __cplusplus
 }

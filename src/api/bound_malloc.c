@@ -8,7 +8,7 @@
 #include "api/bound.h"
 #include "os/symbols.h"
 
-const struct bound_malloc bound_malloc = {realloc};
+void *(*const bound_realloc)(void *pointer, size_t size) = realloc;
 
 int bound_is(const char *name, uintptr_t bound, uintptr_t own) {
     return bound == own || os_program_stub_leads_to(name, bound) == own;

@@ -66,6 +66,18 @@ enum { NAMES = sizeof names / sizeof *names };
 typedef void *opener(const char *path, int mode);
 typedef void *space_opener(Lmid_t space, const char *path, int mode);
 
+/* libc's, or another library's behind us. Who has a dlsym of his own, from which he calls libc's,
+ * makes us the next one behind himself. */
+static uintptr_t find_next(const char *name, uintptr_t own) {
+    uintptr_t next = (uintptr_t)dlsym(RTLD_NEXT, name);
+    return next != own ? next : os_find_behind(name);
+}
+
+OWN(own_dlopen, dlopen);
+OWN(own_dlmopen, dlmopen);
+
+static opener *next_dlopen(void) { return (opener *)find_next("dlopen", (uintptr_t)own_dlopen); }
+
 /* Whether what all others find under this name is ours. */
 static bool is_ours(void *program, const char *name, uintptr_t own) {
     return bound_is(name, (uintptr_t)dlsym(program, name), own);
@@ -73,10 +85,11 @@ static bool is_ours(void *program, const char *name, uintptr_t own) {
 
 /* Addresses are looked up: references would be, too, when the library is loaded, in each process.
  * If the system refuses, it is as if we had not been here. */
-static void lead_libc_here(opener *next) {
+static void lead_libc_here(void) {
     struct os_binding bindings[NAMES];
+    opener *next = next_dlopen();
     const void *libc = dlsym(RTLD_NEXT, "gnu_get_libc_version");
-    void *program = next(NULL, RTLD_LAZY);
+    void *program = next != NULL ? next(NULL, RTLD_LAZY) : NULL;
     if (libc == NULL || program == NULL || !is_ours(program, "malloc", (uintptr_t)own_malloc) ||
         !is_ours(program, "free", (uintptr_t)own_free))
         return;
@@ -86,23 +99,24 @@ static void lead_libc_here(opener *next) {
 }
 
 /* 0, then the process in which a thread is at it, then DONE: whatever came out, for a library that
- * has bound itself meanwhile would have one half of its functions from here, the other from libc.
- */
+ * has bound itself meanwhile would have some of its functions from here, the others from libc. */
 static uint32_t state;
 #define DONE UINT32_MAX /* no process has that number, but one may have 1 */
 enum { WAIT_MS = 1, WAITS_MAX = 1000 };
 
-static COLD void lead_libc_here_once(opener *next) {
+/* Not by pthread_once: who waits may hold the loader's lock (in a constructor), for which the other
+ * waits, so the wait has an end. */
+static COLD void lead_libc_here_once(void) {
     uint32_t self = os_process_id();
     for (unsigned waits = 0; waits < WAITS_MAX; waits++) {
         uint32_t now = load_acquire(&state);
         if (now == DONE)
             return;
-        if (now == self) { /* another thread is; or a fork has left it behind */
+        if (now == self) {
             os_wait_for(&state, now, WAIT_MS);
-        } else if (cas_acquire(&state, &now, self)) {
+        } else if (cas_acquire(&state, &now, self)) { /* from 0, or a fork left it behind */
             if (option_get(OPTION_rebind_libc) != 0)
-                lead_libc_here(next);
+                lead_libc_here();
             store_release(&state, DONE);
             os_wake(&state, INT32_MAX);
             return;
@@ -115,15 +129,9 @@ static bool is_libc(const char *path) {
     return path != NULL && strcmp(slash != NULL ? slash + 1 : path, LIBC_SO) == 0;
 }
 
-static bool concerns_malloc(const char *path, int mode) {
-    return (mode & RTLD_DEEPBIND) != 0 || is_libc(path);
-}
-
-/* libc's, or another library's behind us. Who has a dlsym of his own, from which he calls libc's,
- * makes us the next one behind himself. */
-static uintptr_t find_next(const char *name, uintptr_t own) {
-    uintptr_t next = (uintptr_t)dlsym(RTLD_NEXT, name);
-    return next != own ? next : os_find_behind(name);
+static void before_load(const char *path, int mode) {
+    if ((mode & RTLD_DEEPBIND) != 0 || is_libc(path))
+        lead_libc_here_once();
 }
 
 /* The next one has to be left to by a jump, not called: it looks up its caller, for whom it
@@ -136,25 +144,19 @@ static uintptr_t find_next(const char *name, uintptr_t own) {
 #define WITH_JUMPS __attribute__((optimize("O2")))
 #endif
 
-static opener own_dlopen __attribute__((alias("dlopen")));
-static space_opener own_dlmopen __attribute__((alias("dlmopen")));
-
 WITH_JUMPS SLM_EXPORT void *dlopen(const char *path, int mode) {
-    opener *next = (opener *)find_next("dlopen", (uintptr_t)own_dlopen);
+    opener *next = next_dlopen();
     if (next == NULL)
         return NULL; /* and dlerror says why */
-    if (concerns_malloc(path, mode))
-        lead_libc_here_once(next);
+    before_load(path, mode);
     LEAVE_TO next(path, mode);
 }
 
-/* Other namespaces have a libc of their own. */
 WITH_JUMPS SLM_EXPORT void *dlmopen(Lmid_t space, const char *path, int mode) {
     space_opener *next = (space_opener *)find_next("dlmopen", (uintptr_t)own_dlmopen);
-    opener *plain = (opener *)find_next("dlopen", (uintptr_t)own_dlopen);
     if (next == NULL)
         return NULL;
-    if (space == LM_ID_BASE && plain != NULL && concerns_malloc(path, mode))
-        lead_libc_here_once(plain);
+    if (space == LM_ID_BASE) /* others have a libc of their own */
+        before_load(path, mode);
     LEAVE_TO next(space, path, mode);
 }

@@ -254,11 +254,11 @@ void *slm_reallocarray(void *pointer, size_t count, size_t size) {
 /* As libc's, which ends in the program's own realloc, if there is one. */
 SLM_EXPORT void *reallocarray(void *pointer, size_t count, size_t size) {
     size_t bytes;
-    void *(*resize)(void *, size_t) = bound_malloc.realloc;
-    if (LIKELY(resize == own_realloc) || resize == NULL /* while the loader is at work */ ||
+    if (LIKELY(bound_realloc == own_realloc) ||
+        bound_realloc == NULL /* while the loader is at work */ ||
         UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
         return slm_reallocarray(pointer, count, size);
-    return resize(pointer, bytes);
+    return bound_realloc(pointer, bytes);
 }
 #endif
 
@@ -345,7 +345,6 @@ size_t slm_malloc_usable_size(void *pointer) {
 /* Whoever takes malloc from the static library takes what runs before and after main along. */
 __attribute__((used)) static const char *const with_constructors = &at_exit_anchor;
 
-#define OWN(name, target) extern __typeof__(target) name __attribute__((alias(#target)))
 OWN(own_malloc, slm_malloc);
 OWN(own_free, slm_free);
 OWN(own_realloc, slm_realloc);

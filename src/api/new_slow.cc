@@ -219,6 +219,7 @@ EXPORT void *operator new[](size_t size, align_val_t a, const nothrow_t &) noexc
     return allocate_nothrow({size, alignment, 1});
 }
 
-#define OWN(own, name) __asm__(".globl " own "\n.hidden " own "\n.set " own ", " name "\n")
-OWN("operator_own_new_aligned", "_ZnwmSt11align_val_t");
-OWN("operator_own_new_array_aligned", "_ZnamSt11align_val_t");
+/* OWN of bound.h, without the attributes that <new> gives them. */
+#define ALSO(own, name) __asm__(".globl " own "\n.hidden " own "\n.set " own ", " name "\n")
+ALSO("own_new_aligned", "_ZnwmSt11align_val_t");
+ALSO("own_new_array_aligned", "_ZnamSt11align_val_t");

@@ -123,9 +123,6 @@ DELETE_TOLD(_ZdaPvSt11align_val_tRKSt9nothrow_t, CALL_DELETE_ARRAY, SIZE_NOT_TOL
 
 /* --- replaced by the program? ----------------------------------------------------------------- */
 
-#define OWN(own, name)                                                                             \
-    extern __typeof__(name) own __attribute__((alias(#name), visibility("hidden")))
-
 OWN(own_new, _Znwm);
 OWN(own_new_array, _Znam);
 OWN(own_delete, _ZdlPv);
@@ -139,8 +136,8 @@ static bool any_is_replaced(void) {
     return !IS("malloc", malloc, own_malloc) || !IS("free", free, own_free) ||
            !IS("aligned_alloc", aligned_alloc, own_aligned_alloc) ||
            !IS("_Znwm", new_one, own_new) || !IS("_Znam", new_array, own_new_array) ||
-           !IS("_ZnwmSt11align_val_t", new_one_aligned, operator_own_new_aligned) ||
-           !IS("_ZnamSt11align_val_t", new_array_aligned, operator_own_new_array_aligned) ||
+           !IS("_ZnwmSt11align_val_t", new_one_aligned, own_new_aligned) ||
+           !IS("_ZnamSt11align_val_t", new_array_aligned, own_new_array_aligned) ||
            !IS("_ZdlPv", delete_one, own_delete) || !IS("_ZdaPv", delete_array, own_delete_array) ||
            !IS("_ZdlPvSt11align_val_t", delete_one_aligned, own_delete_aligned) ||
            !IS("_ZdaPvSt11align_val_t", delete_array_aligned, own_delete_array_aligned);

@@ -25,12 +25,6 @@ extern "C" {
  * bound_operators. If not, the hot paths are let in. */
 __attribute__((visibility("hidden"))) int operators_are_replaced(void);
 
-/* Ours, whatever the program has. */
-__attribute__((visibility("hidden"))) void *operator_own_new_aligned(size_t size,
-                                                                     size_t alignment);
-__attribute__((visibility("hidden"))) void *operator_own_new_array_aligned(size_t size,
-                                                                           size_t alignment);
-
 /* Allocates; on failure calls the new-handler for as long as there is one, then throws. */
 __attribute__((visibility("hidden"))) void *operator_new_slow(size_t size);
 __attribute__((visibility("hidden"))) void *operator_new_array_slow(size_t size);

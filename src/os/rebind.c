@@ -21,7 +21,6 @@ struct job {
     uintptr_t inside;
     const struct os_binding *bindings;
     unsigned count;
-    bool done;
 };
 
 struct span {
@@ -79,34 +78,29 @@ static bool protect(const struct span *pages, int protection) {
                        protection, 0, 0, 0) == 0;
 }
 
-/* True: done. */
-static bool rebind_in(const struct dl_phdr_info *file, const struct job *job) {
+static void rebind_in(const struct dl_phdr_info *file, const struct job *job) {
     struct span pages = {UINTPTR_MAX, 0};
     struct os_symbols table;
     if (!os_symbols_find(&table, file->dlpi_addr, file->dlpi_phdr, file->dlpi_phnum))
-        return false;
+        return;
     lead_all(&table, job, &pages);
-    if (pages.end == 0)
-        return true;
-    const ElfW(Phdr) *segment = segment_around(file, pages.start);
+    const ElfW(Phdr) *segment = pages.end != 0 ? segment_around(file, pages.start) : NULL;
     if (segment == NULL || !protect(&pages, protection_of(segment) | PROT_WRITE))
-        return false;
+        return;
     lead_all(&table, job, NULL);
     protect(&pages, protection_of(segment));
-    return true;
 }
 
 static int rebind_if_inside(struct dl_phdr_info *file, size_t bytes, void *data) {
-    struct job *job = data;
+    const struct job *job = data;
     (void)bytes;
     if (segment_around(file, job->inside) == NULL)
         return 0;
-    job->done = rebind_in(file, job);
+    rebind_in(file, job);
     return 1;
 }
 
-bool os_rebind(const void *inside, const struct os_binding *bindings, unsigned count) {
-    struct job job = {(uintptr_t)inside, bindings, count, false};
+void os_rebind(const void *inside, const struct os_binding *bindings, unsigned count) {
+    struct job job = {(uintptr_t)inside, bindings, count};
     dl_iterate_phdr(rebind_if_inside, &job);
-    return job.done;
 }

@@ -5,8 +5,6 @@
 #ifndef SLM_OS_REBIND_H
 #define SLM_OS_REBIND_H
 
-#include <stdbool.h>
-
 /* A symbol, and the function that whoever looks it up is to find; NULL: none, it stays as it is. */
 struct os_binding {
     const char *name;
@@ -15,7 +13,7 @@ struct os_binding {
 
 /* Makes the functions that the loaded file around `inside` defines under these names lead to their
  * targets, for all that is bound or looked up from now on; what it does not define is left alone.
- * False: nothing has changed, for the system refused, or the file is not understood. */
-bool os_rebind(const void *inside, const struct os_binding *bindings, unsigned count);
+ * Nothing changes if the system refuses, or the file is not understood. */
+void os_rebind(const void *inside, const struct os_binding *bindings, unsigned count);
 
 #endif

@@ -10,7 +10,7 @@
 #include <sys/auxv.h>
 
 /* `entry`: the first of the file's dynamic section. */
-static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) * entry) {
+static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) *entry) {
     *table = (struct os_symbols){.base = base};
     for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
         /* The loader of some systems leaves these addresses as the file has them. */
@@ -31,14 +31,14 @@ static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW
            (table->gnu_hash != NULL || table->hash != NULL);
 }
 
-static const ElfW(Dyn) * section_of(uintptr_t base, const ElfW(Phdr) * parts, unsigned count) {
+static const ElfW(Dyn) *section_of(uintptr_t base, const ElfW(Phdr) *parts, unsigned count) {
     for (unsigned i = 0; i < count; i++)
         if (parts[i].p_type == PT_DYNAMIC)
             return (const ElfW(Dyn) *)(base + parts[i].p_vaddr);
     return NULL;
 }
 
-bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) * parts,
+bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,
                      unsigned count) {
     return find_by_section(table, base, section_of(base, parts, count));
 }
@@ -64,8 +64,8 @@ static bool has_name(const struct os_symbols *table, uint32_t i, const char *nam
 }
 
 /* Symbols whose names have the same remainder follow each other; the last has its low bit set. */
-static ElfW(Sym) *
-    next_by_gnu_hash(const struct os_symbols *table, const char *name, const ElfW(Sym) * before) {
+static ElfW(Sym) *next_by_gnu_hash(const struct os_symbols *table, const char *name,
+                                   const ElfW(Sym) *before) {
     enum { BUCKETS, FIRST_SYMBOL, BLOOM_WORDS, BLOOM_SHIFT, HEADER_WORDS };
     const uint32_t *hash = table->gnu_hash;
     const uint32_t *buckets =
@@ -89,8 +89,8 @@ static ElfW(Sym) *
 }
 
 /* The older kind, of which programs that are linked with --hash-style=sysv have no other: lists. */
-static ElfW(Sym) *
-    next_by_hash(const struct os_symbols *table, const char *name, const ElfW(Sym) * before) {
+static ElfW(Sym) *next_by_hash(const struct os_symbols *table, const char *name,
+                               const ElfW(Sym) *before) {
     enum { BUCKETS, SYMBOLS, HEADER_WORDS };
     const uint32_t *buckets = table->hash + HEADER_WORDS;
     const uint32_t *chains = buckets + table->hash[BUCKETS];
@@ -108,15 +108,15 @@ static ElfW(Sym) *
     return NULL;
 }
 
-ElfW(Sym) *
-    os_symbols_next(const struct os_symbols *table, const char *name, const ElfW(Sym) * before) {
+ElfW(Sym) *os_symbols_next(const struct os_symbols *table, const char *name,
+                           const ElfW(Sym) *before) {
     return table->gnu_hash != NULL ? next_by_gnu_hash(table, name, before)
                                    : next_by_hash(table, name, before);
 }
 
 struct program {
     uintptr_t base;
-    const ElfW(Dyn) * section; /* NULL: it is static, or its headers do not say where it lies */
+    const ElfW(Dyn) *section; /* NULL: it is static, or its headers do not say where it lies */
 };
 
 /* The linker leaves PT_PHDR away where there is no loader for it: in -static-pie programs. */
@@ -152,27 +152,26 @@ static uintptr_t find_in(const struct link_map *map, const char *name) {
 /* This library's own dynamic section, by which it is told in the loader's list. */
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
 
-/* The first definition behind the program's; no further than this library, which has the name. */
-static uintptr_t find_behind_program(const struct program *program, const char *name) {
-    const struct link_map *map = loaded_files(program);
+/* The first definition from `map` on; no further than the file that has this section. */
+static uintptr_t find_from(const struct link_map *map, const char *name, const ElfW(Dyn) *last) {
     uintptr_t found = 0;
-    for (map = map != NULL ? map->l_next : NULL; map != NULL && found == 0; map = map->l_next) {
+    for (; map != NULL && found == 0; map = map->l_ld != last ? map->l_next : NULL)
         found = find_in(map, name);
-        if (map->l_ld == _DYNAMIC)
-            break;
-    }
     return found;
 }
 
 uintptr_t os_find_behind(const char *name) {
     struct program program = find_program();
     const struct link_map *map = loaded_files(&program);
-    uintptr_t found = 0;
     while (map != NULL && map->l_ld != _DYNAMIC)
         map = map->l_next;
-    for (map = map != NULL ? map->l_next : NULL; map != NULL && found == 0; map = map->l_next)
-        found = find_in(map, name);
-    return found;
+    return map != NULL ? find_from(map->l_next, name, NULL) : 0;
+}
+
+/* Behind the program; this library has the names that are asked for. */
+static uintptr_t find_behind_program(const struct program *program, const char *name) {
+    const struct link_map *map = loaded_files(program);
+    return map != NULL ? find_from(map->l_next, name, _DYNAMIC) : 0;
 }
 
 uintptr_t os_program_stub_leads_to(const char *name, uintptr_t function) {

@@ -18,8 +18,8 @@
  * deepbind refused PLUGIN   mprotect of libc's memory fails
  * deepbind race PLUGIN      threads load it at one moment
  * deepbind space PLUGIN     dlmopen, in the program's own namespace
- * deepbind late PLUGIN      the library comes with the plugin, deep bound, into a program on libc's
- * malloc deepbind caller CALLER NAME   CALLER finds NAME, RTLD_DEEPBIND or not; nobody else does */
+ * deepbind late PLUGIN      the library comes with the plugin, deep bound, to a program on glibc's
+ * deepbind caller CALLER NAME   CALLER finds NAME, RTLD_DEEPBIND or not; nobody else does */
 #include <dlfcn.h>
 #include <errno.h>
 #include <gnu/libc-version.h>

@@ -1,5 +1,5 @@
 /* Purpose: preloaded before the library: a dlsym of another's, as overlays and tracers have one,
- * from which the next one is called, so that RTLD_NEXT is what comes behind this file. */
+ *          from which the next one is called, so that RTLD_NEXT is what comes behind this file. */
 #include <dlfcn.h>
 #include <stddef.h>
 
