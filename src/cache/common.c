@@ -128,13 +128,14 @@ struct slab *common_take_over(struct cache *cache, unsigned cls) {
 
 /* Whether the slab's next slot was used before: it is the lowest, or the last one freed. */
 static bool is_warm(const struct slab *slab) {
-    return slab->summary != 0 && slab->hint < slab->fresh_from;
+    return slab->summary != 0 && slab->hint_slot < slab->fresh_from;
 }
 
 /* From a slab that stays on its list: its countdown has one free more to wait for. */
-static bool take_listed_slot(struct cache *cache, struct slab *slab, size_t *slot) {
+static bool take_listed_slot(struct cache *cache, struct slab *slab, uintptr_t *address) {
+    size_t slot;
     if (slab == NULL || slab->countdown == COUNTDOWN_NEVER || !is_warm(slab) ||
-        !slab_take_hinted(slab, slot))
+        !slab_take_hinted(slab, address, &slot))
         return false;
     store_relaxed(&slab->countdown_start, slab->countdown_start + 1);
     store_relaxed(&slab->countdown, slab->countdown + 1);
@@ -148,13 +149,14 @@ static bool take_listed_slot(struct cache *cache, struct slab *slab, size_t *slo
 
 static void *take_warm_of(struct cache *cache, unsigned cls) {
     struct slab *slab = cache_current(cache, cls);
+    uintptr_t address;
     size_t slot;
-    if (is_warm(slab) && slab_take_hinted(slab, &slot))
-        return slab_slot_address(slab, slot);
+    if (is_warm(slab) && slab_take_hinted(slab, &address, &slot))
+        return (void *)address;
     for (unsigned list = LIST_PARTIAL; list <= LIST_SPARSE; list++) {
         slab = cache_bin(cache, cls)->lists[list];
-        if (take_listed_slot(cache, slab, &slot))
-            return slab_slot_address(slab, slot);
+        if (take_listed_slot(cache, slab, &address))
+            return (void *)address;
     }
     return NULL;
 }

@@ -15,10 +15,11 @@
 /* Stores a slot for `bytes` <= FINE_MAX_BYTES in `*pointer`; false: the class has none at hand. */
 HOT_INLINE bool hot_malloc_fine(size_t bytes, void **pointer) {
     struct slab *slab = cache_self->fine[fine_step(bytes)];
+    uintptr_t address;
     size_t slot;
-    if (UNLIKELY(!slab_take_hinted(slab, &slot)))
+    if (UNLIKELY(!slab_take_hinted(slab, &address, &slot)))
         return false;
-    *pointer = slab_slot_address(slab, slot);
+    *pointer = (void *)address;
     return true;
 }
 
@@ -26,10 +27,11 @@ HOT_INLINE bool hot_malloc_fine(size_t bytes, void **pointer) {
 HOT_INLINE bool hot_malloc_coarse(size_t bytes, void **pointer) {
     size_t cls = coarse_class_of_step[coarse_step(bytes)];
     struct slab *slab = cache_self->coarse[cls - FINE_CLASSES];
+    uintptr_t address;
     size_t slot;
-    if (UNLIKELY(!slab_take_hinted(slab, &slot)))
+    if (UNLIKELY(!slab_take_hinted(slab, &address, &slot)))
         return false;
-    *pointer = slab_slot_address(slab, slot);
+    *pointer = (void *)address;
     return true;
 }
 
@@ -73,7 +75,7 @@ HOT_INLINE bool hot_is_own(const struct slab *slab) {
 HOT_INLINE bool hot_free_in(struct slab *slab, uintptr_t address) {
     size_t slot;
     if (UNLIKELY(!hot_is_own(slab)) || UNLIKELY(!slab_slot_at(slab, address, &slot)) ||
-        UNLIKELY(!slab_give_unseen(slab, slot)))
+        UNLIKELY(!slab_give_unseen(slab, address, slot)))
         return false;
     if (UNLIKELY(decrement_own(&slab->countdown) == 0))
         cache_countdown_over(cache_self, slab);
@@ -163,10 +165,11 @@ HOT_INLINE bool hot_take_small(size_t bytes, bool of_class, void **pointer) {
     struct slab *slab = common->cache.coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
     *pointer = NULL;
     if (LIKELY(slab != NULL)) { /* somebody has entered it before */
-        if (!of_class && UNLIKELY(slab->hint >= slab->fresh_from))
+        uintptr_t address;
+        if (!of_class && UNLIKELY(slab->hint_slot >= slab->fresh_from))
             *pointer = common_take_warm(common, cls);
-        if (LIKELY(*pointer == NULL) && LIKELY(slab_take_hinted(slab, &slot)))
-            *pointer = slab_slot_address(slab, slot);
+        if (LIKELY(*pointer == NULL) && LIKELY(slab_take_hinted(slab, &address, &slot)))
+            *pointer = (void *)address;
     }
     common_leave(common);
     return *pointer != NULL;
@@ -195,7 +198,8 @@ HOT_INLINE bool hot_free_small(void *pointer) {
         UNLIKELY(!lock_try_often(&common->lock, RANK_COMMON)))
         return false;
     bool freed = LIKELY(load_relaxed(&slab->owner) == owner) &&
-                 LIKELY(slab_slot_at(slab, address, &slot)) && LIKELY(slab_give(slab, slot));
+                 LIKELY(slab_slot_at(slab, address, &slot)) &&
+                 LIKELY(slab_give(slab, address, slot));
     if (LIKELY(freed)) {
         slab_note_freed(slab, slot);
         if (UNLIKELY(decrement_own(&slab->countdown) == 0))

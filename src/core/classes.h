@@ -54,7 +54,8 @@ HOT_INLINE size_t slab_shift_of(enum zone_kind kind) {
 HOT_INLINE unsigned class_slots(unsigned cls, size_t start_bytes) {
     const struct size_class *c = &size_classes[cls];
     size_t slab_bytes = (size_t)1 << slab_shift_of((enum zone_kind)c->zone);
-    return (unsigned)((slab_bytes - start_bytes) / c->slot_bytes);
+    size_t slots = (slab_bytes - start_bytes) / c->slot_bytes;
+    return (unsigned)(slots < SLAB_SLOTS_MAX ? slots : SLAB_SLOTS_MAX);
 }
 
 #endif

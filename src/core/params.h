@@ -32,9 +32,10 @@
 #define FINE_STEPS ((FINE_MAX_BYTES >> FINE_STEP_SHIFT) + 1)      /* step 0 is malloc(0) */
 #define COARSE_STEPS ((SMALL_MAX_BYTES >> COARSE_STEP_SHIFT) + 1) /* up to 1 KiB unused */
 
-/* Bitmaps: 64 words of 64 slots. */
+/* Bitmaps: 64 words of 64 slots. The last one stays empty: a malloc that leaves the summary as it
+ * was clears that one's bit, which is shorter than a choice. */
 #define SLAB_WORDS 64
-#define SLAB_SLOTS_MAX (SLAB_WORDS * 64)
+#define SLAB_SLOTS_MAX ((SLAB_WORDS - 1) * 64)
 
 /* Slot 0 of a TINY slab starts at one of COLOURS multiples of COLOUR_BYTES, so that the hot first
  * slots of slabs do not all fight for the same cache sets (design.md, measurement 3). */
@@ -135,8 +136,9 @@
 
 _Static_assert(FINE_STEPS == 65, "steps 0..64 of 16 bytes");
 _Static_assert(COARSE_STEPS == 513, "steps 0..512 of 256 bytes");
-_Static_assert(((size_t)1 << TINY_SLAB_SHIFT) / MIN_ALIGNMENT == SLAB_SLOTS_MAX,
-               "two levels of 64 cover the smallest class exactly");
+_Static_assert(((size_t)1 << TINY_SLAB_SHIFT) / MIN_ALIGNMENT - COLOURS * COLOUR_BYTES / 16 ==
+                   SLAB_SLOTS_MAX,
+               "two levels of 64, less one, cover the smallest class but for its colour");
 _Static_assert(SMALL_MAX_BYTES <= (size_t)1 << SMALL_SLAB_SHIFT, "a slot fits into its slab");
 _Static_assert(RESERVE_MIN_BYTES >= (size_t)2 << SMALL_SLAB_SHIFT, "a range holds a slab");
 _Static_assert(COLOUR_BYTES % MIN_ALIGNMENT == 0, "colours keep the alignment");

@@ -42,12 +42,20 @@ static COLD void *take_shared(struct cache *cache, unsigned cls, bool may_grow, 
     return pointer;
 }
 
+/* For a signal handler, which leaves alone what it has interrupted. */
+static COLD void *take_aside(unsigned cls, bool *is_zero) {
+    size_t slot_bytes = size_classes[cls].slot_bytes;
+    return large_alloc(slot_bytes, lowest_power(slot_bytes), is_zero);
+}
+
 static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
     void *pointer = NULL;
     if (UNLIKELY(cache == NULL))
         return NULL;
-    if (UNLIKELY(common_serves(cache, cls)) && !cache_is_borrowed(cache))
+    if (UNLIKELY(slab_is_interrupted(cache_current(cache, cls))))
+        pointer = take_aside(cls, is_zero);
+    else if (UNLIKELY(common_serves(cache, cls)) && !cache_is_borrowed(cache))
         pointer = take_shared(cache, cls, may_grow, is_zero);
     if (LIKELY(pointer == NULL))
         pointer = take_slot(cache, cls, may_grow, is_zero);
@@ -147,8 +155,7 @@ static COLD void *try_elsewhere(unsigned cls, bool *is_zero) {
 
 static COLD void *malloc_without_slab(unsigned cls, bool *is_zero) {
     if (cls >= TINY_CLASSES && common_is_inside())
-        return large_alloc(size_classes[cls].slot_bytes, /* a signal handler inside of that */
-                           lowest_power(size_classes[cls].slot_bytes), is_zero);
+        return take_aside(cls, is_zero);
     void *pointer = try_elsewhere(cls, is_zero);
     return pointer == NULL && limits_refused() ? try_elsewhere(cls, is_zero) : pointer;
 }

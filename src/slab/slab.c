@@ -2,6 +2,7 @@
 #include "slab/zone.h"
 
 const uint64_t slab_no_remote[SLAB_WORDS];
+const uint64_t slab_last_word = SLAB_WORDS - 1;
 
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero) {
     const struct size_class *c = &size_classes[cls];
@@ -27,8 +28,9 @@ void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero
     store_relaxed(&slab->slots, slots);
     store_relaxed(&slab->limit, magic_limit(c->magic, (uint32_t)c->slot_bytes, slots));
     store_relaxed(&slab->cls, (uint8_t)cls);
-    slab->fresh_from = is_zero ? 0 : (uint32_t)slots;
-    store_relaxed(&slab->hint, 0);
+    slab->fresh_from = is_zero ? 0 : (uint16_t)slots;
+    store_relaxed(&slab->hint, memory + start);
+    store_relaxed(&slab->hint_slot, 0);
     store_relaxed(&slab->is_new_life, 1);
     store_relaxed(&slab->is_hollow, 0);
     slab_set_countdown(slab, COUNTDOWN_NEVER);
@@ -63,8 +65,9 @@ bool slab_take(struct slab *slab, size_t *slot) {
         if (summary == 0)
             return false;
         if (LIKELY(load_relaxed(&slab->bits[bit_lowest(summary)]) != 0)) {
-            slab_aim(slab, summary);
-            return slab_take_hinted(slab, slot);
+            uintptr_t address;
+            slab_aim(slab, summary, 0);
+            return slab_take_hinted(slab, &address, slot);
         }
         /* This is a signal handler, in the middle of a malloc that has emptied the word. */
         store_relaxed(&slab->summary, summary & (summary - 1));

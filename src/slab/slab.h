@@ -5,7 +5,7 @@
  *          the list links belong to whoever owns the slab, or to the depot's lock if nobody does.
  *
  *   line 0                owner | base | magic | limit | slot size | slots, state, ...
- *   line 1                summary | hint, countdown, ... | bits[0..4]
+ *   line 1                summary | hint | countdown, ... | bits[0..4]
  *   bits[0..63]           bit i of word w = 1  <=>  slot 64*w+i is free
  *   list links
  *   remote_bits[0..63]    bit = 1  <=>  freed by another thread, not merged yet
@@ -14,8 +14,9 @@
  *  - summary bit w = 1  =>  bits[w] != 0. The other way round, too, but for TINY slabs that have an
  *    owner: its frees do not look whether the word was empty, and what the summary has missed is
  *    found when it has no words left (slab_rebuild_summary).
- *  - hint is the slot that malloc tries first, free or not; it can be anything below
- *    SLAB_SLOTS_MAX + 128, where there are always bits.
+ *  - hint_slot is what malloc tries first, free or not; it can be anything below
+ *    SLAB_WORDS * 64 + 128, where there are always bits. hint is where it begins, but for the
+ *    moment between the writing of one and the other (slab_is_interrupted).
  *  - a slot is live  <=>  its bit is 0 in bits and in remote_bits. No slot has both bits set.
  *  - slots beyond `slots` have 0 in both.
  *  - a set bit in remote_bits  =>  owner has OWNER_PENDING set and the slab is on its owner's
@@ -69,10 +70,10 @@ struct slab {
 
     /* What every malloc and free of the owner's writes. */
     uint64_t summary CACHE_ALIGNED; /* see above */
-    uint32_t hint;                  /* see above */
+    uintptr_t hint;                 /* see above */
+    uint16_t hint_slot;             /* see above */
+    uint16_t fresh_from; /* SMALL: a free slot from here on was never handed out: it is zero */
     uint32_t countdown;
-    uint32_t countdown_start; /* countdown when it was last set */
-    uint32_t fresh_from; /* SMALL: a free slot from here on was never handed out: it is zero */
     uint64_t bits[SLAB_WORDS];
     uint64_t never[2]; /* 0: where a hint of a full slab points to */
 
@@ -86,6 +87,7 @@ struct slab {
             uint8_t sparse_at;  /* SPARSE: its owner's count of looks when it was listed so */
         };
     };
+    uint32_t countdown_start; /* countdown when it was last set */
     uint8_t relink_fraction; /* of cache_relink_mark; 0: of a zone that is not large */
     uint8_t few_times; /* current, of SMALL: countdowns that ended with few live, in turn */
     uint8_t is_hollow; /* some of its pages were given back since it was formatted */
@@ -102,6 +104,9 @@ _Static_assert(offsetof(struct slab, never) ==
 /* All zero. What nobody writes to takes no memory, and few slabs have remote frees in a program
  * that has few threads. */
 extern const uint64_t slab_no_remote[SLAB_WORDS];
+
+/* SLAB_WORDS - 1: no slab has slots of that word. */
+extern const uint64_t slab_last_word HIDDEN;
 
 /* To be read only: zone_remote_bits has those to write to. */
 HOT_INLINE const uint64_t *slab_remote_bits(const struct slab *slab) {
@@ -141,55 +146,98 @@ HOT_INLINE void *slab_slot_address(const struct slab *slab, size_t slot) {
     return (void *)(slab->base + slot * slab->slot_bytes);
 }
 
-/* The first line of a slot that is soon to be written to: a program that fills what it allocates
- * waits for memory as often, and more of it is on its way at once. Any slot number will do. As
- * instructions: gcc needs two more. */
-HOT_INLINE void slab_prefetch_slot(const struct slab *slab, size_t slot) {
+/* Both halves, with nothing in between: a signal handler that leaves another hint than it found, of
+ * slots that are both free, would make one of each. */
+HOT_INLINE uintptr_t slab_load_hint(const struct slab *slab, size_t *slot) {
+    uintptr_t hint;
 #if defined(__x86_64__) && !defined(SLM_TSAN)
-    __asm__ volatile("imulq %c2(%1), %0\n\tprefetchw (%3,%0)"
-                     : "+&r"(slot)
-                     : "r"(slab), "i"(offsetof(struct slab, slot_bytes)), "r"(slab->base),
-                       "m"(slab->slot_bytes)
-                     : "cc");
+    __asm__("movzwl %2, %k0\n\tmovq %3, %1"
+            : "=&r"(*slot), "=r"(hint)
+            : "m"(slab->hint_slot), "m"(slab->hint));
 #else
-    cpu_prefetch_to_write(slab_slot_address(slab, slot));
+    *slot = load_own(&slab->hint_slot);
+    hint = load_own(&slab->hint);
+#endif
+    return hint;
+}
+
+/* The lowest free slot of a word; where it has none, 64, or `otherwise` on a CPU without tzcnt,
+ * which is at most 64. */
+HOT_INLINE size_t slab_lowest_in_word(const struct slab *slab, size_t word, size_t otherwise) {
+#if defined(__x86_64__) && !defined(SLM_TSAN)
+    __asm__("rep bsfq %c2(%1,%3,8), %0"
+            : "+r"(otherwise)
+            : "r"(slab), "i"(offsetof(struct slab, bits)), "r"(word), "m"(slab->bits)
+            : "cc");
+    return otherwise;
+#else
+    (void)otherwise;
+    return bit_lowest_if_any(slab_load_word(slab, word));
+#endif
+}
+
+/* A bit of the summary to clear: that of `word`, which has become `bits`, or one that is clear. */
+HOT_INLINE size_t slab_bit_to_clear(uint64_t bits, size_t word) {
+#if defined(__x86_64__)
+    __asm__("testq %1, %1\n\tcmovneq %2, %0"
+            : "+S"(word)
+            : "r"(bits), "m"(slab_last_word)
+            : "cc");
+    return word;
+#else
+    return bits == 0 ? word : SLAB_WORDS - 1;
 #endif
 }
 
 /* The lowest free slot, for the next malloc. In a full slab, or where a signal handler interrupts
  * the emptying of a word, it is one that is not free, of word 0 or of that behind the last one:
- * which is 0, as are `never`. */
-HOT_INLINE void slab_aim(struct slab *slab, uint64_t summary) {
+ * which is 0, as are `never`. In this order: hint_slot is taken until the second is written.
+ *
+ * Its first line is soon to be written to: a program that fills what it allocates waits for memory
+ * as often, and more of it is on its way at once. `otherwise` as of slab_lowest_in_word. */
+HOT_INLINE void slab_aim(struct slab *slab, uint64_t summary, size_t otherwise) {
     size_t word = bit_lowest_if_any(summary);
-    size_t bit = bit_lowest_if_any(slab_load_word(slab, word));
-    size_t hint = word * 64 + bit;
-    store_own(&slab->hint, (uint32_t)hint);
-    slab_prefetch_slot(slab, hint);
+    size_t bit = slab_lowest_in_word(slab, word, otherwise);
+    size_t slot = word * 64 + bit;
+    uintptr_t hint = (uintptr_t)slab_slot_address(slab, slot);
+    store_own(&slab->hint, hint);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    store_own(&slab->hint_slot, (uint16_t)slot);
+    cpu_prefetch_to_write((void *)hint);
 }
 
-/* Takes the slot that `hint` names, which is known before it is asked for, and looks for the next
- * one while the caller has it already. Owner only. False, and nothing changed: it is not free. No
- * other branch: whether a word runs empty can't be predicted.
+/* Takes the slot that the hint names, which is known before it is asked for, and looks for the next
+ * one while the caller has it already. It is remembered as an address, too: a free has that at
+ * hand, and the malloc behind it waits for no arithmetic. Owner only. False, and nothing changed:
+ * it is not free. No other branch: whether a word runs empty can't be predicted.
  *
- * In this order: a signal handler in between that frees what it allocates leaves all as it was, or
- * finds the hint taken and goes the slow way, where a summary that promises too much is mended. */
-HOT_INLINE bool slab_take_hinted(struct slab *slab, size_t *slot) {
-    size_t hint = load_own(&slab->hint);
-    size_t word = hint / 64;
+ * In this order: a signal handler in between that frees what it allocates, last first, leaves all
+ * as it was, or finds the hint taken and goes the slow way, where a summary that promises too much
+ * is mended. */
+HOT_INLINE bool slab_take_hinted(struct slab *slab, uintptr_t *address, size_t *slot) {
+    size_t hinted;
+    uintptr_t hint = slab_load_hint(slab, &hinted);
+    size_t word = hinted / 64;
     uint64_t bits = slab_load_word(slab, word);
-    if (UNLIKELY(!bit_test_and_clear(&bits, hint)))
+    if (UNLIKELY(!bit_test_and_clear(&bits, hinted)))
         return false;
     slab_store_word(slab, word, bits);
     __atomic_signal_fence(__ATOMIC_RELEASE);
+    size_t to_clear = slab_bit_to_clear(bits, word);
     uint64_t summary = load_own(&slab->summary);
-    uint64_t without = summary;
-    bit_test_and_clear(&without, word);
-    summary = bit_select(bits == 0, without, summary);
+    bit_test_and_clear(&summary, to_clear);
     store_own(&slab->summary, summary);
     __atomic_signal_fence(__ATOMIC_RELEASE);
-    slab_aim(slab, summary);
-    *slot = hint;
+    slab_aim(slab, summary, to_clear);
+    *address = hint;
+    *slot = hinted;
     return true;
+}
+
+/* This is a signal handler, and below it a malloc or free has written one half of the hint, and not
+ * the other: it will, whatever is done to the slab. Until then the hint is of a live slot. */
+static inline bool slab_is_interrupted(const struct slab *slab) {
+    return load_own(&slab->hint) != slab->base + load_own(&slab->hint_slot) * slab->slot_bytes;
 }
 
 /* Takes the lowest free slot, if there is one. Owner only. */
@@ -202,21 +250,25 @@ HOT_INLINE bool slab_slot_at(const struct slab *slab, uintptr_t address, size_t 
     return LIKELY(fraction < slab->limit);
 }
 
-/* Marks a live slot free, and the next to be taken: its memory is at hand. Owner only. False, and
- * nothing changed: it was free already. Not in the summary. */
-HOT_INLINE bool slab_give_unseen(struct slab *slab, size_t slot) {
+/* Marks the live slot free that begins at `address`, and the next to be taken: its memory is at
+ * hand. Owner only. False, and nothing changed: it was free already. Not in the summary. The bit
+ * comes last: while the hint is of two minds, it is of a live slot. */
+HOT_INLINE bool slab_give_unseen(struct slab *slab, uintptr_t address, size_t slot) {
     size_t word = slot / 64;
     uint64_t bits = slab_load_word(slab, word);
     if (UNLIKELY(bit_test_and_set(&bits, slot)))
         return false;
+    store_own(&slab->hint_slot, (uint16_t)slot);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    store_own(&slab->hint, address);
+    __atomic_signal_fence(__ATOMIC_RELEASE);
     slab_store_word(slab, word, bits);
-    store_own(&slab->hint, (uint32_t)slot);
     return true;
 }
 
 /* The same, and in the summary. */
-HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
-    if (UNLIKELY(!slab_give_unseen(slab, slot)))
+HOT_INLINE bool slab_give(struct slab *slab, uintptr_t address, size_t slot) {
+    if (UNLIKELY(!slab_give_unseen(slab, address, slot)))
         return false;
     uint64_t summary = load_own(&slab->summary);
     bit_test_and_set(&summary, slot / 64);
@@ -228,7 +280,7 @@ HOT_INLINE bool slab_give(struct slab *slab, size_t slot) {
  * through here: so malloc, which is called at least as often, need not keep count. */
 HOT_INLINE void slab_note_freed(struct slab *slab, size_t slot) {
     if (slot >= slab->fresh_from)
-        slab->fresh_from = (uint32_t)slot + 1;
+        slab->fresh_from = (uint16_t)(slot + 1);
 }
 
 HOT_INLINE bool slab_is_free(const struct slab *slab, size_t slot) {

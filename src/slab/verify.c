@@ -22,8 +22,8 @@ bool slab_verify_shape(const struct slab *slab, struct violation *violation) {
     MUST_EQUAL(slots, class_slots(cls, start), "a slab has another number of slots", memory);
     MUST_EQUAL(load_relaxed(&slab->limit), magic_limit(c->magic, c->slot_bytes, (uint32_t)slots),
                "a slab takes other addresses for slots", memory);
-    MUST_HOLD(load_relaxed(&slab->hint) < SLAB_SLOTS_MAX + 128, "a slab's hint is beyond its bits",
-              memory);
+    MUST_HOLD(load_relaxed(&slab->hint_slot) < SLAB_WORDS * 64 + 128,
+              "a slab's hint is beyond its bits", memory);
     MUST_EQUAL(slab->never[0] | slab->never[1], 0, "words behind a slab's bits are set", memory);
     MUST_HOLD(slab_words(slab) == SLAB_WORDS || load_relaxed(&slab->bits[slab_words(slab)]) == 0,
               "words behind a slab's bits are set", memory);

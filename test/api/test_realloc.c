@@ -100,8 +100,8 @@ static void resize_at_the_border(size_t slot_bytes) {
 
 Test(realloc_source, small_at_the_end_of_the_writable_zone) { resize_at_the_border(131072); }
 
-/* The class of 16 bytes fills its slab to the last byte. */
-Test(realloc_source, tiny_at_the_end_of_the_writable_zone) { resize_at_the_border(16); }
+/* The class of 32 bytes fills its slab to the last byte. */
+Test(realloc_source, tiny_at_the_end_of_the_writable_zone) { resize_at_the_border(32); }
 
 /* The system moves a mapping only if all of it has the same properties: this one must be copied. */
 Test(realloc_source, large_at_a_wall_is_copied_whole) {

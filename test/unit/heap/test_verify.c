@@ -120,7 +120,7 @@ Test(verify, headers) {
     DAMAGE(slab->base, slab->base + 16, "a slab's first slot lies elsewhere");
     DAMAGE(slab->slots, slab->slots - 1, "a slab has another number of slots");
     DAMAGE(slab->limit, slab->limit - 1, "a slab takes other addresses for slots");
-    DAMAGE(slab->hint, SLAB_SLOTS_MAX + 128, "a slab's hint is beyond its bits");
+    DAMAGE(slab->hint_slot, SLAB_WORDS * 64 + 128, "a slab's hint is beyond its bits");
     DAMAGE(slab->bits[slab_words(slab)], 1, "words behind a slab's bits are set");
     DAMAGE(slab->never[0], 1, "words behind a slab's bits are set");
     DAMAGE(slab->never[1], 1, "words behind a slab's bits are set");

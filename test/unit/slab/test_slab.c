@@ -21,6 +21,23 @@ static void format(struct slab *slab, unsigned cls, uint32_t number, bool is_zer
     slab_format(slab, memory, cls, is_zero);
 }
 
+/* As slab_take_hinted, which tells where the slot begins. */
+static bool take_hinted(struct slab *slab, size_t *slot) {
+    uintptr_t address = 0;
+    if (!slab_take_hinted(slab, &address, slot))
+        return false;
+    EXPECT_EQ(address, (uintptr_t)slab_slot_address(slab, *slot));
+    return true;
+}
+
+static bool give(struct slab *slab, size_t slot) {
+    return slab_give(slab, (uintptr_t)slab_slot_address(slab, slot), slot);
+}
+
+static bool give_unseen(struct slab *slab, size_t slot) {
+    return slab_give_unseen(slab, (uintptr_t)slab_slot_address(slab, slot), slot);
+}
+
 static size_t slab_bytes_of(unsigned cls) {
     return (size_t)1 << slab_shift_of((enum zone_kind)size_classes[cls].zone);
 }
@@ -41,7 +58,9 @@ Test(slab, format_gives_aligned_slots_inside_the_slab) {
             EXPECT_EQ(slab.slots, class_slots(cls, slab.base - memory));
             EXPECT_AT(slab.base >= memory && slab.base - memory < COLOURS * COLOUR_BYTES, cls);
             EXPECT_AT(slab.base + slab.slots * slot_bytes <= memory + slab_bytes_of(cls), cls);
-            EXPECT_AT(slab.base + (slab.slots + 1) * slot_bytes > memory + slab_bytes_of(cls), cls);
+            EXPECT_AT(slab.base + (slab.slots + 1) * slot_bytes > memory + slab_bytes_of(cls) ||
+                          slab.slots == SLAB_SLOTS_MAX,
+                      cls);
             for (size_t slot = 0; slot < slab.slots; slot++)
                 EXPECT_AT((uintptr_t)slab_slot_address(&slab, slot) % lowest_power(slot_bytes) == 0,
                           cls);
@@ -58,7 +77,7 @@ Test(slab, format_makes_every_slot_free_and_no_other) {
         slab.number = cls;
         slab.remote_bits[0] = 1;
         slab_format(&slab, memory, cls, false);
-        for (size_t slot = 0; slot < SLAB_SLOTS_MAX; slot++) {
+        for (size_t slot = 0; slot < SLAB_WORDS * 64; slot++) {
             EXPECT_AT((slab.bits[slot / 64] >> (slot % 64) & 1) == (slot < slab.slots), cls);
             EXPECT_AT(slab.remote_bits[slot / 64] == 0, cls);
         }
@@ -107,7 +126,7 @@ static void random_take_and_give(unsigned cls, int steps) {
                 lowest++;
             EXPECT_AT((slab.summary == 0) == (lowest == slab.slots), cls);
             size_t slot = SIZE_MAX;
-            bool hinted = random_below(&seed, 2) == 0 && slab_take_hinted(&slab, &slot);
+            bool hinted = random_below(&seed, 2) == 0 && take_hinted(&slab, &slot);
             EXPECT_AT(hinted || slab_take(&slab, &slot) == (slab.slots > live_count), cls);
             if (slot == SIZE_MAX)
                 continue;
@@ -117,13 +136,14 @@ static void random_take_and_give(unsigned cls, int steps) {
         } else {
             size_t slot = random_below(&seed, slab.slots);
             EXPECT_AT(slab_is_free(&slab, slot) == !live[slot], cls);
-            EXPECT_AT(slab_give(&slab, slot) == live[slot], cls);
+            EXPECT_AT(give(&slab, slot) == live[slot], cls);
             live_count -= live[slot];
             live[slot] = false;
         }
         expect_summary(&slab, cls);
         EXPECT_AT(slab_count_free(&slab) == slab.slots - live_count, cls);
-        EXPECT_AT(slab.hint < SLAB_SLOTS_MAX + 128, cls);
+        EXPECT_AT(slab.hint_slot < SLAB_WORDS * 64 + 128, cls);
+        EXPECT_AT(!slab_is_interrupted(&slab), cls);
     }
     for (size_t slot = 0; slot < slab.slots; slot++)
         EXPECT_AT(slab_is_free(&slab, slot) == !live[slot], cls);
@@ -141,17 +161,17 @@ Test(slab, the_hint_serves_all_slots_and_the_last_freed_first) {
         size_t slot;
         format(&slab, cls, 0, false);
         for (size_t i = 0; i < slab.slots; i++) {
-            EXPECT_AT(slab_take_hinted(&slab, &slot), cls);
+            EXPECT_AT(take_hinted(&slab, &slot), cls);
             EXPECT_AT(slot == i, cls);
         }
         for (int i = 0; i < 3; i++)
-            EXPECT_AT(!slab_take_hinted(&slab, &slot), cls);
+            EXPECT_AT(!take_hinted(&slab, &slot), cls);
         EXPECT_EQ(slab.summary, 0);
-        EXPECT(slab_give(&slab, 1) && slab_give(&slab, slab.slots - 1) && slab_give(&slab, 0));
-        EXPECT(slab_take_hinted(&slab, &slot) && slot == 0);
-        EXPECT(slab_take_hinted(&slab, &slot) && slot == 1);
-        EXPECT(slab_take_hinted(&slab, &slot) && slot == slab.slots - 1);
-        EXPECT(!slab_take_hinted(&slab, &slot));
+        EXPECT(give(&slab, 1) && give(&slab, slab.slots - 1) && give(&slab, 0));
+        EXPECT(take_hinted(&slab, &slot) && slot == 0);
+        EXPECT(take_hinted(&slab, &slot) && slot == 1);
+        EXPECT(take_hinted(&slab, &slot) && slot == slab.slots - 1);
+        EXPECT(!take_hinted(&slab, &slot));
     }
 }
 
@@ -161,7 +181,7 @@ Test(slab, a_summary_that_promises_too_much_is_mended) {
     size_t slot;
     format(&slab, 0, 0, false);
     slab.bits[0] = slab.bits[1] = 0;
-    EXPECT(slab_take_hinted(&slab, &slot) == false);
+    EXPECT(take_hinted(&slab, &slot) == false);
     EXPECT_EQ(take(&slab), 128);
     expect_summary(&slab, 0);
     memset(slab.bits, 0, sizeof slab.bits);
@@ -180,8 +200,8 @@ Test(slab, an_interrupted_malloc_never_leads_beyond_the_last_word) {
     /* The summary of the last word is not written yet. */
     memset(slab.bits, 0, words * sizeof slab.bits[0]);
     slab.summary = (uint64_t)1 << (words - 1);
-    slab_aim(&slab, slab.summary);
-    EXPECT(!slab_take_hinted(&slab, &slot));
+    slab_aim(&slab, slab.summary, 0);
+    EXPECT(!take_hinted(&slab, &slot));
     EXPECT(!slab_take(&slab, &slot));
 }
 
@@ -194,11 +214,11 @@ Test(slab, what_was_given_unseen_is_found_again) {
         size_t last = slab.slots - 1;
         while (slab.summary != 0)
             take(&slab);
-        EXPECT(slab_give_unseen(&slab, last) && slab_give_unseen(&slab, 0));
-        EXPECT(!slab_give_unseen(&slab, 0) && !slab_give(&slab, last));
+        EXPECT(give_unseen(&slab, last) && give_unseen(&slab, 0));
+        EXPECT(!give_unseen(&slab, 0) && !give(&slab, last));
         EXPECT_EQ(slab.summary, 0);
         EXPECT_EQ(slab_count_free(&slab), 2);
-        EXPECT_AT(slab_take_hinted(&slab, &slot) && slot == 0, cls);
+        EXPECT_AT(take_hinted(&slab, &slot) && slot == 0, cls);
         EXPECT_AT(slab_rebuild_summary(&slab) == (uint64_t)1 << last / 64, cls);
         EXPECT_AT(slab_take(&slab, &slot) && slot == last, cls);
         EXPECT_AT(slab_rebuild_summary(&slab) == 0, cls);
@@ -211,11 +231,11 @@ Test(slab, giving_a_free_slot_is_refused_and_changes_nothing) {
     format(&slab, 3, 0, false);
     for (int i = 0; i < 130; i++)
         take(&slab);
-    EXPECT(slab_give(&slab, 64));
+    EXPECT(give(&slab, 64));
     before = slab;
-    EXPECT(!slab_give(&slab, 64));
-    EXPECT(!slab_give(&slab, 200));
-    EXPECT(!slab_give_unseen(&slab, 200));
+    EXPECT(!give(&slab, 64));
+    EXPECT(!give(&slab, 200));
+    EXPECT(!give_unseen(&slab, 200));
     EXPECT_EQ(memcmp(&slab, &before, sizeof slab), 0);
 }
 
@@ -300,7 +320,7 @@ Test(slab, remote_frees_are_merged_and_counted) {
         take(&slab);
     EXPECT_EQ(slab_merge_remote(&slab, &conflict), 0);
     EXPECT_EQ(slab.summary, 0);
-    static const size_t freed[] = {0, 63, 64, 1000, 4095};
+    static const size_t freed[] = {0, 63, 64, 1000, SLAB_SLOTS_MAX - 1};
     for (unsigned i = 0; i < 5; i++) {
         slab.remote_bits[freed[i] / 64] |= (uint64_t)1 << (freed[i] % 64);
         EXPECT_AT(slab_is_free(&slab, freed[i]), i);
@@ -323,7 +343,7 @@ Test(slab, a_slot_freed_on_both_sides_is_a_conflict_and_counts_once) {
     format(&slab, 5, 0, false);
     for (int i = 0; i < 200; i++)
         take(&slab);
-    slab_give(&slab, 130);
+    give(&slab, 130);
     slab.remote_bits[2] = (uint64_t)1 << 2 | (uint64_t)1 << 7;
     EXPECT_EQ(slab_merge_remote(&slab, &conflict), 1);
     EXPECT_EQ(conflict, 130);
@@ -341,7 +361,7 @@ Test(slab, the_summary_is_rebuilt_from_the_bits) {
         for (size_t i = random_below(&seed, slab.slots); i > 0; i--)
             take(&slab);
         for (int i = 0; i < 20; i++)
-            slab_give(&slab, random_below(&seed, slab.slots));
+            give(&slab, random_below(&seed, slab.slots));
         uint64_t right = slab.summary;
         slab.summary = random_next(&seed);
         uint32_t fresh_from = slab.fresh_from;
