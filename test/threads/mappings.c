@@ -47,7 +47,7 @@ static void operations(size_t count, size_t largest) {
 static void stay_few(void) {
     operations(1000, 64 * MIB);
     size_t before = mapping_count();
-    operations(1000000 / SLOWNESS, 64 * MIB);
+    operations(400000 / SLOWNESS, 64 * MIB);
     size_t after = mapping_count();
     CHECK(after < before + 64, "%zu mappings, before %zu", after, before);
 }

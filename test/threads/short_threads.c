@@ -5,7 +5,7 @@
  * short_threads leave|free */
 #include "check.h"
 
-enum { THREADS = 200000 / SLOWNESS, AT_ONCE = 16, KEPT = 1024 };
+enum { THREADS = 100000 / SLOWNESS, AT_ONCE = 16, KEPT = 1024 };
 
 static struct block *kept[KEPT]; /* blocks live, from one thread or for one */
 
