@@ -42,10 +42,15 @@ struct common *common_next(struct common *before) {
     return &commons[(rows & 1) != 0 ? index : (row + bit_lowest(rows)) * ROW];
 }
 
+/* In a handler of fork, which holds every lock, those of the row are taken as well: it will let go
+ * of all that it finds then, and other threads see the row by that time. */
 void common_add_row(unsigned row) {
-    lock_acquire(cache_registry_lock(), RANK_REGISTRY);
-    store_relaxed(&common_rows, common_rows | (uint64_t)1 << row);
-    lock_release(cache_registry_lock(), RANK_REGISTRY);
+    struct lock *registry = cache_registry_lock();
+    lock_acquire(registry, RANK_REGISTRY);
+    for (unsigned place = 0; place < ROW && lock_is_nested(registry); place++)
+        lock_try_often(&commons[row * ROW + place].lock, RANK_COMMON);
+    store_release(&common_rows, common_rows | (uint64_t)1 << row);
+    lock_release(registry, RANK_REGISTRY);
 }
 
 static struct common *common_of_cache(struct cache *cache) { return (struct common *)cache; }

@@ -69,16 +69,18 @@ static __thread struct {
     } held[HELD_MAX];
 } ranks __attribute__((tls_model("initial-exec")));
 
-void lock_rank_push(const struct lock *lock, enum lock_rank rank) {
-    if (ranks.count > 0) {
-        ASSERT(ranks.held[ranks.count - 1].rank <= rank);
-        ASSERT(ranks.held[ranks.count - 1].rank < rank ||
-               ranks.held[ranks.count - 1].lock < lock);
-    }
+void lock_rank_note(const struct lock *lock, enum lock_rank rank) {
     ASSERT(ranks.count < HELD_MAX);
     ranks.held[ranks.count].lock = lock;
     ranks.held[ranks.count].rank = rank;
     ranks.count++;
+}
+
+void lock_rank_push(const struct lock *lock, enum lock_rank rank) {
+    for (unsigned i = 0; i < ranks.count; i++)
+        ASSERT(ranks.held[i].rank < rank ||
+               (ranks.held[i].rank == rank && ranks.held[i].lock < lock));
+    lock_rank_note(lock, rank);
 }
 
 void lock_rank_pop(const struct lock *lock, enum lock_rank rank) {
@@ -94,6 +96,10 @@ void lock_rank_pop(const struct lock *lock, enum lock_rank rank) {
     ASSERT(!"a lock is released that is not held");
 }
 #else
+void lock_rank_note(const struct lock *lock, enum lock_rank rank) {
+    (void)lock;
+    (void)rank;
+}
 void lock_rank_push(const struct lock *lock, enum lock_rank rank) {
     (void)lock;
     (void)rank;

@@ -366,6 +366,25 @@ static bool is_shared(const void *block) {
     return owner_cache(zone_find((uintptr_t)block)->owner) == &tiny_row()->cache;
 }
 
+/* Or the fork would let go of locks that other threads hold by then. */
+Test(common, a_row_that_a_fork_handler_adds_is_held_like_the_others, .init = set_up) {
+    unsigned added = 0;
+    while (common_rows >> added & 1)
+        added++;
+    heap_lock_all();
+    lock_set_forking(thread_id());
+    common_add_row(added);
+    for (unsigned i = 0; i < ROW; i++)
+        EXPECT_AT(common_is_entered(&commons[added * ROW + i]), i);
+    EXPECT(common_enter_if_free(row(added)) == NULL);
+    lock_set_forking(0);
+    heap_unlock_all();
+    for (unsigned i = 0; i < ROW; i++)
+        EXPECT_EQ(lock_holder(&commons[added * ROW + i].lock), 0);
+    EXPECT_EQ(heap_free(take(row(added))), FAULT_NONE);
+    expect_whole();
+}
+
 Test(common, threads_begin_with_slabs_that_they_share, .init = pretend_many) {
     void *shared[SHARED_CALLS];
     for (unsigned i = 0; i < SHARED_CALLS; i++) {
