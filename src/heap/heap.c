@@ -48,12 +48,20 @@ static COLD void *take_aside(unsigned cls, bool *is_zero) {
     return large_alloc(slot_bytes, lowest_power(slot_bytes), is_zero);
 }
 
+/* Whether the class's slab is to be left alone. One in so many calls does not: a handler that has
+ * jumped out of what it interrupted leaves the slab so, and nobody will finish. */
+enum { ASIDE_CALLS = 1000 };
+static bool is_interrupted(struct cache *cache, unsigned cls) {
+    return UNLIKELY(slab_is_interrupted(cache_current(cache, cls))) &&
+           ++cache->aside_calls % ASIDE_CALLS != 0;
+}
+
 static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
     struct cache *cache = heap_borrow_cache();
     void *pointer = NULL;
     if (UNLIKELY(cache == NULL))
         return NULL;
-    if (UNLIKELY(slab_is_interrupted(cache_current(cache, cls))))
+    if (is_interrupted(cache, cls))
         pointer = take_aside(cls, is_zero);
     else if (UNLIKELY(common_serves(cache, cls)) && !cache_is_borrowed(cache))
         pointer = take_shared(cache, cls, may_grow, is_zero);
