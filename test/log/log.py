@@ -92,7 +92,7 @@ class Log:
 def parse_lines(text):
     events = []
     for line in text.splitlines():
-        require(LINE.match(line), f"this is no line of the log: {line!r} behind {len(events)} lines")
+        require(LINE.match(line), f"behind {len(events)} lines: no line of the log: {line!r}")
         when, thread, rest = line.split(" ", 2)
         words = rest.split(" ")
         events.append(Event(float(when), int(thread), words[0], rest, int(words[-3])))
