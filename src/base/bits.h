@@ -61,11 +61,6 @@ HOT_INLINE bool bit_test_and_clear(uint64_t *word, uint64_t index) {
 #endif
 }
 
-/* `yes` if `which`, else `no`, without a branch. */
-HOT_INLINE uint64_t bit_select(bool which, uint64_t yes, uint64_t no) {
-    return __builtin_expect_with_probability(which, 1, 0.5) ? yes : no;
-}
-
 /* Index of the highest set bit; `word` must not be 0. */
 HOT_INLINE unsigned bit_highest(uint64_t word) { return 63u - (unsigned)__builtin_clzll(word); }
 

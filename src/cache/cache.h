@@ -63,8 +63,8 @@ struct cache {
     uint8_t exit_rounds; /* calls of the thread's exit handler so far */
     uint8_t purge_class; /* whose sparse slabs are next to be purged */
     uint8_t slow_calls;  /* cache_look_sometimes */
-    uint32_t aside_calls; /* allocations served from elsewhere than an interrupted slab */
     uint8_t looks;       /* at its sparse slabs, all of them */
+    uint32_t aside_calls; /* allocations served from elsewhere than an interrupted slab */
     uint32_t requests_served; /* of giveback.c */
     uint32_t queued;          /* slabs that this thread has put on others' queues */
     uint32_t drains;          /* of remote_queue */

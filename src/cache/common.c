@@ -48,7 +48,7 @@ void common_add_row(unsigned row) {
     struct lock *registry = cache_registry_lock();
     lock_acquire(registry, RANK_REGISTRY);
     for (unsigned place = 0; place < ROW && lock_is_nested(registry); place++)
-        lock_try_often(&commons[row * ROW + place].lock, RANK_COMMON);
+        lock_take_new(&commons[row * ROW + place].lock, RANK_COMMON);
     store_release(&common_rows, common_rows | (uint64_t)1 << row);
     lock_release(registry, RANK_REGISTRY);
 }
@@ -137,10 +137,10 @@ static bool is_warm(const struct slab *slab) {
 }
 
 /* From a slab that stays on its list: its countdown has one free more to wait for. */
-static bool take_listed_slot(struct cache *cache, struct slab *slab, uintptr_t *address) {
+static bool take_listed_slot(struct cache *cache, struct slab *slab, void **pointer) {
     size_t slot;
     if (slab == NULL || slab->countdown == COUNTDOWN_NEVER || !is_warm(slab) ||
-        !slab_take_hinted(slab, address, &slot))
+        !slab_take_hinted(slab, pointer, &slot))
         return false;
     store_relaxed(&slab->countdown_start, slab->countdown_start + 1);
     store_relaxed(&slab->countdown, slab->countdown + 1);
@@ -154,14 +154,14 @@ static bool take_listed_slot(struct cache *cache, struct slab *slab, uintptr_t *
 
 static void *take_warm_of(struct cache *cache, unsigned cls) {
     struct slab *slab = cache_current(cache, cls);
-    uintptr_t address;
+    void *pointer;
     size_t slot;
-    if (is_warm(slab) && slab_take_hinted(slab, &address, &slot))
-        return (void *)address;
+    if (is_warm(slab) && slab_take_hinted(slab, &pointer, &slot))
+        return pointer;
     for (unsigned list = LIST_PARTIAL; list <= LIST_SPARSE; list++) {
         slab = cache_bin(cache, cls)->lists[list];
-        if (take_listed_slot(cache, slab, &address))
-            return (void *)address;
+        if (take_listed_slot(cache, slab, &pointer))
+            return pointer;
     }
     return NULL;
 }

@@ -15,24 +15,16 @@
 /* Stores a slot for `bytes` <= FINE_MAX_BYTES in `*pointer`; false: the class has none at hand. */
 HOT_INLINE bool hot_malloc_fine(size_t bytes, void **pointer) {
     struct slab *slab = cache_self->fine[fine_step(bytes)];
-    uintptr_t address;
     size_t slot;
-    if (UNLIKELY(!slab_take_hinted(slab, &address, &slot)))
-        return false;
-    *pointer = (void *)address;
-    return true;
+    return LIKELY(slab_take_hinted(slab, pointer, &slot));
 }
 
 /* The same for `bytes` in FINE_MAX_BYTES + 1 .. TINY_MAX_BYTES. */
 HOT_INLINE bool hot_malloc_coarse(size_t bytes, void **pointer) {
     size_t cls = coarse_class_of_step[coarse_step(bytes)];
     struct slab *slab = cache_self->coarse[cls - FINE_CLASSES];
-    uintptr_t address;
     size_t slot;
-    if (UNLIKELY(!slab_take_hinted(slab, &address, &slot)))
-        return false;
-    *pointer = (void *)address;
-    return true;
+    return LIKELY(slab_take_hinted(slab, pointer, &slot));
 }
 
 /* The same for `bytes` <= TINY_MAX_BYTES. */
@@ -165,11 +157,10 @@ HOT_INLINE bool hot_take_small(size_t bytes, bool of_class, void **pointer) {
     struct slab *slab = common->cache.coarse[(cls - FINE_CLASSES) % COARSE_CLASSES];
     *pointer = NULL;
     if (LIKELY(slab != NULL)) { /* somebody has entered it before */
-        uintptr_t address;
         if (!of_class && UNLIKELY(slab->hint_slot >= slab->fresh_from))
             *pointer = common_take_warm(common, cls);
-        if (LIKELY(*pointer == NULL) && LIKELY(slab_take_hinted(slab, &address, &slot)))
-            *pointer = (void *)address;
+        if (LIKELY(*pointer == NULL))
+            slab_take_hinted(slab, pointer, &slot);
     }
     common_leave(common);
     return *pointer != NULL;

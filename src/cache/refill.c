@@ -200,7 +200,7 @@ void cache_countdown_over(struct cache *cache, struct slab *slab) {
 }
 
 void cache_free_local(struct cache *cache, struct slab *slab, size_t slot) {
-    slab_give(slab, (uintptr_t)slab_slot_address(slab, slot), slot);
+    slab_give_slot(slab, slot);
     slab_note_freed(slab, slot);
     if (decrement_own(&slab->countdown) == 0)
         cache_countdown_over(cache, slab);

@@ -59,8 +59,7 @@ HOT_INLINE uintptr_t lock_holder(const struct lock *lock) {
 COLD void lock_acquire_slow(struct lock *lock);
 COLD void lock_wake(struct lock *lock);
 void lock_rank_push(const struct lock *lock, enum lock_rank rank);
-/* The same of a lock that was not waited for: any order will do. (A handler of fork may find one of
- * `commons` free that nobody used yet, and all others held.) */
+/* The same in any order. */
 void lock_rank_note(const struct lock *lock, enum lock_rank rank);
 void lock_rank_pop(const struct lock *lock, enum lock_rank rank);
 
@@ -113,7 +112,7 @@ HOT_INLINE bool lock_try_often(struct lock *lock, enum lock_rank rank) {
         if (UNLIKELY(!cas_acquire(&lock->word, &expected, thread_id())))
             return false;
         if (SLM_DEBUG && rank != RANK_UNCHECKED)
-            lock_rank_note(lock, rank);
+            lock_rank_push(lock, rank);
     } else {
         if (UNLIKELY(load_relaxed(&lock->word) != 0))
             return false;
@@ -132,6 +131,14 @@ HOT_INLINE void lock_release_often(struct lock *lock, enum lock_rank rank) {
     }
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     store_relaxed(&lock->word, 0);
+}
+
+/* Takes a lock that nobody can hold, and whatever others this thread holds: it waits for none. */
+static inline void lock_take_new(struct lock *lock, enum lock_rank rank) {
+    lock_try_often(lock, RANK_UNCHECKED);
+    if (SLM_DEBUG)
+        lock_rank_note(lock, rank);
+    (void)rank;
 }
 
 /* With the lock held: the thread holds it more than once, as in a handler of fork. */

@@ -65,9 +65,9 @@ bool slab_take(struct slab *slab, size_t *slot) {
         if (summary == 0)
             return false;
         if (LIKELY(load_relaxed(&slab->bits[bit_lowest(summary)]) != 0)) {
-            uintptr_t address;
+            void *pointer;
             slab_aim(slab, summary, 0);
-            return slab_take_hinted(slab, &address, slot);
+            return slab_take_hinted(slab, &pointer, slot);
         }
         /* This is a signal handler, in the middle of a malloc that has emptied the word. */
         store_relaxed(&slab->summary, summary & (summary - 1));

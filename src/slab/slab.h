@@ -176,7 +176,8 @@ HOT_INLINE size_t slab_lowest_in_word(const struct slab *slab, size_t word, size
 #endif
 }
 
-/* A bit of the summary to clear: that of `word`, which has become `bits`, or one that is clear. */
+/* A bit of the summary to clear: that of `word`, which has become `bits`, or one that is clear. (In
+ * rsi: gcc would take that of the caller's argument, at the price of an instruction.) */
 HOT_INLINE size_t slab_bit_to_clear(uint64_t bits, size_t word) {
 #if defined(__x86_64__)
     __asm__("testq %1, %1\n\tcmovneq %2, %0"
@@ -214,7 +215,7 @@ HOT_INLINE void slab_aim(struct slab *slab, uint64_t summary, size_t otherwise) 
  * In this order: a signal handler in between that frees what it allocates, last first, leaves all
  * as it was, or finds the hint taken and goes the slow way, where a summary that promises too much
  * is mended. */
-HOT_INLINE bool slab_take_hinted(struct slab *slab, uintptr_t *address, size_t *slot) {
+HOT_INLINE bool slab_take_hinted(struct slab *slab, void **pointer, size_t *slot) {
     size_t hinted;
     uintptr_t hint = slab_load_hint(slab, &hinted);
     size_t word = hinted / 64;
@@ -229,7 +230,7 @@ HOT_INLINE bool slab_take_hinted(struct slab *slab, uintptr_t *address, size_t *
     store_own(&slab->summary, summary);
     __atomic_signal_fence(__ATOMIC_RELEASE);
     slab_aim(slab, summary, to_clear);
-    *address = hint;
+    *pointer = (void *)hint;
     *slot = hinted;
     return true;
 }
@@ -274,6 +275,11 @@ HOT_INLINE bool slab_give(struct slab *slab, uintptr_t address, size_t slot) {
     bit_test_and_set(&summary, slot / 64);
     store_own(&slab->summary, summary);
     return true;
+}
+
+/* The same by the slot alone. */
+static inline bool slab_give_slot(struct slab *slab, size_t slot) {
+    return slab_give(slab, (uintptr_t)slab_slot_address(slab, slot), slot);
 }
 
 /* A free slot is known to be zero if it was never handed out. Whatever was, and is free again, came

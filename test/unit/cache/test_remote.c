@@ -233,7 +233,7 @@ Test(remote, a_race_of_two_frees_is_found_when_they_are_merged, .init = set_up) 
     size_t slot = SIZE_MAX;
     EXPECT(!heap_late_fault(&found, &slot));
     in_another_thread(free_first);
-    slab_give(slab, (uintptr_t)slab_slot_address(slab, 0), 0);
+    slab_give_slot(slab, 0);
     cache_drain(cache);
     EXPECT(heap_late_fault(&found, &slot));
     EXPECT(found == slab && slot == 0);

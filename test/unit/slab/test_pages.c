@@ -59,7 +59,7 @@ static void purge_with_live_part(unsigned cls, unsigned part, uint64_t *seed) {
     size_t before = resident_bytes(slab);
     for (size_t slot = 0; slot < slab->slots; slot++)
         if (random_below(seed, 100) >= part)
-            EXPECT(slab_give(slab, (uintptr_t)slab_slot_address(slab, slot), slot));
+            EXPECT(slab_give_slot(slab, slot));
     slab->countdown--; /* as frees do */
     find_live_pages(slab, live);
     size_t bytes = slab_purge_pages(slab);
@@ -94,7 +94,7 @@ Test(pages, a_refusal_changes_nothing, .init = set_up) {
     take_all(slab);
     for (size_t slot = 0; slot < slab->slots; slot += 8)
         for (size_t i = 0; i < 7 && slot + i < slab->slots; i++)
-            EXPECT(slab_give(slab, (uintptr_t)slab_slot_address(slab, slot + i), slot + i));
+            EXPECT(slab_give_slot(slab, slot + i));
     os_inject(OS_PURGE, 0, 1000000);
     EXPECT_EQ(slab_purge_pages(slab), 0);
     EXPECT(os_injected() > 0);

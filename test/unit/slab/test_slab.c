@@ -23,15 +23,11 @@ static void format(struct slab *slab, unsigned cls, uint32_t number, bool is_zer
 
 /* As slab_take_hinted, which tells where the slot begins. */
 static bool take_hinted(struct slab *slab, size_t *slot) {
-    uintptr_t address = 0;
-    if (!slab_take_hinted(slab, &address, slot))
+    void *pointer = NULL;
+    if (!slab_take_hinted(slab, &pointer, slot))
         return false;
-    EXPECT_EQ(address, (uintptr_t)slab_slot_address(slab, *slot));
+    EXPECT(pointer == slab_slot_address(slab, *slot));
     return true;
-}
-
-static bool give(struct slab *slab, size_t slot) {
-    return slab_give(slab, (uintptr_t)slab_slot_address(slab, slot), slot);
 }
 
 static bool give_unseen(struct slab *slab, size_t slot) {
@@ -136,7 +132,7 @@ static void random_take_and_give(unsigned cls, int steps) {
         } else {
             size_t slot = random_below(&seed, slab.slots);
             EXPECT_AT(slab_is_free(&slab, slot) == !live[slot], cls);
-            EXPECT_AT(give(&slab, slot) == live[slot], cls);
+            EXPECT_AT(slab_give_slot(&slab, slot) == live[slot], cls);
             live_count -= live[slot];
             live[slot] = false;
         }
@@ -167,7 +163,8 @@ Test(slab, the_hint_serves_all_slots_and_the_last_freed_first) {
         for (int i = 0; i < 3; i++)
             EXPECT_AT(!take_hinted(&slab, &slot), cls);
         EXPECT_EQ(slab.summary, 0);
-        EXPECT(give(&slab, 1) && give(&slab, slab.slots - 1) && give(&slab, 0));
+        EXPECT(slab_give_slot(&slab, 1) && slab_give_slot(&slab, slab.slots - 1) &&
+               slab_give_slot(&slab, 0));
         EXPECT(take_hinted(&slab, &slot) && slot == 0);
         EXPECT(take_hinted(&slab, &slot) && slot == 1);
         EXPECT(take_hinted(&slab, &slot) && slot == slab.slots - 1);
@@ -215,7 +212,7 @@ Test(slab, what_was_given_unseen_is_found_again) {
         while (slab.summary != 0)
             take(&slab);
         EXPECT(give_unseen(&slab, last) && give_unseen(&slab, 0));
-        EXPECT(!give_unseen(&slab, 0) && !give(&slab, last));
+        EXPECT(!give_unseen(&slab, 0) && !slab_give_slot(&slab, last));
         EXPECT_EQ(slab.summary, 0);
         EXPECT_EQ(slab_count_free(&slab), 2);
         EXPECT_AT(take_hinted(&slab, &slot) && slot == 0, cls);
@@ -231,10 +228,10 @@ Test(slab, giving_a_free_slot_is_refused_and_changes_nothing) {
     format(&slab, 3, 0, false);
     for (int i = 0; i < 130; i++)
         take(&slab);
-    EXPECT(give(&slab, 64));
+    EXPECT(slab_give_slot(&slab, 64));
     before = slab;
-    EXPECT(!give(&slab, 64));
-    EXPECT(!give(&slab, 200));
+    EXPECT(!slab_give_slot(&slab, 64));
+    EXPECT(!slab_give_slot(&slab, 200));
     EXPECT(!give_unseen(&slab, 200));
     EXPECT_EQ(memcmp(&slab, &before, sizeof slab), 0);
 }
@@ -343,7 +340,7 @@ Test(slab, a_slot_freed_on_both_sides_is_a_conflict_and_counts_once) {
     format(&slab, 5, 0, false);
     for (int i = 0; i < 200; i++)
         take(&slab);
-    give(&slab, 130);
+    slab_give_slot(&slab, 130);
     slab.remote_bits[2] = (uint64_t)1 << 2 | (uint64_t)1 << 7;
     EXPECT_EQ(slab_merge_remote(&slab, &conflict), 1);
     EXPECT_EQ(conflict, 130);
@@ -361,7 +358,7 @@ Test(slab, the_summary_is_rebuilt_from_the_bits) {
         for (size_t i = random_below(&seed, slab.slots); i > 0; i--)
             take(&slab);
         for (int i = 0; i < 20; i++)
-            give(&slab, random_below(&seed, slab.slots));
+            slab_give_slot(&slab, random_below(&seed, slab.slots));
         uint64_t right = slab.summary;
         slab.summary = random_next(&seed);
         uint32_t fresh_from = slab.fresh_from;
