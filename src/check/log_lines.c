@@ -5,7 +5,8 @@
 #include "check/check.h"
 #include "check/log.h"
 
-enum { WAIT_MS = 1, LINE_BYTES = 256 };
+/* A writer that was not run for so long may never be: it may be what a handler interrupts. */
+enum { WAIT_MS = 1, WAITS_MAX = 1000, LINE_BYTES = 256 };
 
 static const char *const kind_names[LOG_KINDS] = {
     [LOG_ALLOCATE] = "allocate", [LOG_FREE] = "free",   [LOG_REALLOC] = "realloc",
@@ -95,19 +96,18 @@ static bool has_room(const struct log_ring *ring, uint64_t told) {
     return load_relaxed(&ring->header->next) - told <= ring->capacity / 2;
 }
 
-/* A record is not written yet: its writer will see to it that it is told, unless others have filled
- * half of the ring meanwhile. */
-static uint64_t wait_or_skip(const struct log_ring *ring, uint64_t told) {
+/* A record is not written yet. */
+static uint64_t leave_or_skip(const struct log_ring *ring, uint64_t told, bool skips) {
     if (log_is_passed(ring, told))
         return told + 1;
-    if (has_room(ring, told))
+    if (!skips)
         return told;
     tell_lost(1);
     return told + 1;
 }
 
-/* The position behind what was told; where a record is being written, its writer goes on. */
-static uint64_t tell_next(const struct log_ring *ring, uint64_t told) {
+/* The position behind what was told: the same where a record is being written, unless it skips. */
+static uint64_t tell_next(const struct log_ring *ring, uint64_t told, bool skips) {
     struct log_record record, from;
     uint64_t start_ns = ring->header->start_monotonic_ns;
     uint64_t next = load_acquire(&ring->header->next);
@@ -116,39 +116,54 @@ static uint64_t tell_next(const struct log_ring *ring, uint64_t told) {
         return next - ring->capacity;
     }
     if (!log_read(ring, told, &record))
-        return wait_or_skip(ring, told);
+        return leave_or_skip(ring, told, skips);
     if (log_kind_of(&record) != LOG_REALLOC_FROM) {
         tell(start_ns, NULL, &record);
         return told + 1;
     }
     from = record;
     if (!log_read(ring, told + 1, &record))
-        return wait_or_skip(ring, told);
+        return leave_or_skip(ring, told, skips);
     tell(start_ns, &from, &record);
     return told + 2;
 }
 
+static void wait_a_little(void) {
+    static uint32_t never;
+    os_wait_for(&never, 0, WAIT_MS);
+}
+
+/* A record that is not written yet is left to its writer, who finds no teller. Once others have
+ * filled half of the ring meanwhile, they wait for it. */
 void check_log_tell(void) {
     struct log_ring *ring = log_ring;
     uintptr_t self = thread_id();
+    uint64_t awaited = UINT64_MAX;
+    unsigned waits = 0;
     while (load_acquire(&ring->header) != NULL &&
            load_relaxed(&ring->told) != load_acquire(&ring->header->next)) {
         uintptr_t teller = 0;
         uint64_t before = load_relaxed(&ring->told);
         if (cas_acquire(&ring->teller, &teller, self)) {
             before = load_relaxed(&ring->told);
-            uint64_t told = tell_next(ring, before);
+            waits = before == awaited ? waits : 0;
+            awaited = before;
+            uint64_t told = tell_next(ring, before, waits >= WAITS_MAX);
             struct log_record record;
             store_relaxed(&ring->told, told);
             exchange_seq_cst(&ring->teller, 0);
-            /* Whoever writes it finds no teller, if it is not there by now. */
-            if (told == before && !log_read(ring, told, &record))
+            if (told != before)
+                continue;
+            if (!has_room(ring, told)) {
+                wait_a_little();
+                waits++;
+            } else if (!log_read(ring, told, &record)) {
                 return;
+            }
         } else if (teller == self || has_room(ring, before)) {
             return; /* in a signal handler, or the other will see it */
         } else {
-            static uint32_t never;
-            os_wait_for(&never, 0, WAIT_MS);
+            wait_a_little();
         }
     }
 }

@@ -203,9 +203,7 @@ def case_lines(case):
         return [(e.kind, e.bytes) for e in events_of_it if e.kind in (*BLOCKS, "slab")]
 
     require(shape(events) == shape(Log(case.path).events), "the file has other events")
-    # With room for all, for a thread that is not run for long holds the others' lines up.
-    pid, lines, err = case.run("threads", log="stderr", options=",log_kinds=realloc,log_size=16M",
-                               errors=None)
+    pid, lines, err = case.run("threads", log="stderr", options=",log_kinds=realloc", errors=None)
     check_threads(parse_lines(err), ["realloc"])
     pid, lines, err = case.run("forked", log="stderr", errors=None)
     events = parse_lines(err)

@@ -1,7 +1,8 @@
 /* Protects: threads that log at once, in builds where nothing starts that by itself (the
  * sanitizers'): a ring that is overwritten many times keeps whole records, each thread's in order;
- * lines on standard error are whole, in order, and each event has one. Usage: log_races file|lines
- */
+ * lines on standard error are whole, in order, and each event has one, though a thread is stopped
+ * in the middle of a record while others log thousands; one never finished is told as lost.
+ * Usage: log_races file|lines|late|never */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "slabmalloc/slabmalloc.h"
 
 enum { THREADS = 4, IN_FILE = 20000, IN_LINES = 2000, BYTES_MIN = 100 };
+enum { LATE_BYTES = 1, LATE_US = 100000 };
+enum late { NOT_LATE, LATE, NEVER };
 
 static size_t calls_each;
 
@@ -109,55 +112,76 @@ static bool is_call(size_t call, size_t thread, size_t bytes, const char *kind) 
            strcmp(kind, call % 2 != 0 ? "free" : "allocate") == 0;
 }
 
-/* A thread that is stopped in the middle of a record, while others write thousands, loses it; and
- * that is told. */
-static void look_at_lines(const char *text, size_t length) {
-    size_t lines = 0, calls[THREADS] = {0}, lost = 0, missing = 0;
-    for (const char *at = text; at < text + length; lines++) {
+/* How many are told as lost; each event of the threads has its line. */
+static size_t look_at_lines(const char *text, size_t length, enum late late) {
+    size_t lines = 0, calls[THREADS] = {0}, lost = 0;
+    for (const char *at = text; at < text + length;) {
         size_t more;
-        int skipped = 0;
-        if (sscanf(at, "slabmalloc: log: %zu event%*[s ]lost%n", &more, &skipped) == 1 &&
-            skipped > 0) {
+        int used = 0;
+        if (sscanf(at, "slabmalloc: log: %zu event%*[s ]lost%n", &more, &used) == 1 && used > 0) {
             lost += more;
-            lines += more - 1;
-            at += skipped + 1;
+            at += used + 1;
             continue;
         }
         double seconds;
         unsigned thread_number;
         char kind[16], address[32];
         size_t bytes;
-        int used = 0;
         int found = sscanf(at, "%lf %u %15s %31s %zu %*s %*s%n", &seconds, &thread_number, kind,
                            address, &bytes, &used);
         if (found != 5 || at[used] != '\n')
             fail("a line is not whole", lines);
-        size_t thread = thread_of(bytes);
-        while (missing < lost && !is_call(calls[thread], thread, bytes, kind)) {
+        if (bytes != LATE_BYTES) {
+            size_t thread = thread_of(bytes);
+            if (!is_call(calls[thread], thread, bytes, kind))
+                fail("a line is out of order", lines);
             calls[thread]++;
-            missing++;
         }
-        if (!is_call(calls[thread], thread, bytes, kind))
-            fail("a line is out of order", lines);
-        calls[thread]++;
         at += used + 1;
+        lines++;
     }
-    if (lines != (size_t)2 * THREADS * IN_LINES)
+    size_t wanted = (size_t)2 * THREADS * IN_LINES + (late == LATE);
+    if (lines != wanted)
         fail("this many lines", lines);
+    return lost;
 }
 
-static void try_lines(void) {
+/* A thread that is stopped in the middle of a record, until the others can't but wait for it. */
+static void *write_late(void *position) {
+    uint64_t at = *(uint64_t *)position;
+    while (load_relaxed(&log_ring->header->next) - at <= log_ring->capacity / 2)
+        usleep(1000);
+    usleep(LATE_US);
+    store_relaxed(&log_ring->records[at & (log_ring->capacity - 1)].bytes, LATE_BYTES);
+    log_finish(log_ring, at, LOG_ALLOCATE | CALL_MALLOC << 8 | LOG_CLASS_NONE << 16);
+    return NULL;
+}
+
+static void try_lines(enum late late) {
     int file = memfd_create("lines", 0);
+    uint64_t position;
+    pthread_t writer;
     calls_each = IN_LINES;
     if (file < 0 || dup2(file, 2) != 2)
         fail("no file", 0);
     start("log=stderr,log_kinds=allocate+free");
+    if (late != NOT_LATE) {
+        position = fetch_add_relaxed(&log_ring->header->next, 1);
+        if (!log_claim(log_ring, position))
+            fail("a position is taken", position);
+    }
+    if (late == LATE && pthread_create(&writer, NULL, write_late, &position) != 0)
+        fail("no thread", 0);
     run_threads();
+    if (late == LATE)
+        pthread_join(writer, NULL);
     size_t length = (size_t)lseek(file, 0, SEEK_END);
     char *text = mmap(NULL, length + 1, PROT_READ, MAP_PRIVATE, file, 0);
     if (text == MAP_FAILED)
         fail("no lines", length);
-    look_at_lines(text, length);
+    size_t lost = look_at_lines(text, length, late);
+    if (lost != (late == NEVER))
+        fail("told as lost", lost);
 }
 
 int main(int argc, char **argv) {
@@ -165,8 +189,12 @@ int main(int argc, char **argv) {
     if (argc == 2 && strcmp(argv[1], "file") == 0)
         try_file();
     else if (argc == 2 && strcmp(argv[1], "lines") == 0)
-        try_lines();
+        try_lines(NOT_LATE);
+    else if (argc == 2 && strcmp(argv[1], "late") == 0)
+        try_lines(LATE);
+    else if (argc == 2 && strcmp(argv[1], "never") == 0)
+        try_lines(NEVER);
     else
-        fail("usage: log_races file|lines", 0);
+        fail("usage: log_races file|lines|late|never", 0);
     return 0;
 }
