@@ -74,6 +74,9 @@
 #endif
 #define RESERVE_BYTES ((size_t)1 << SLM_RESERVE_SHIFT)
 #define RESERVE_MIN_BYTES ((size_t)4 << 20)
+/* The same where an emulator runs the program, which may keep a record of each page (qemu-user 7.2:
+ * 24 bytes, 12 GB in all); each further range is twice as large. */
+#define RESERVE_EMULATED_BYTES ((size_t)1 << 30)
 #define RANGES_MAX 512
 /* Under RLIMIT_AS, one range takes at most this part of the limit. */
 #define RESERVE_LIMIT_PART 16

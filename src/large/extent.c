@@ -384,7 +384,7 @@ struct extent *extent_live_at(const void *pointer) {
 
 static bool verify_entry(const struct extent *extent, uintptr_t entry, uintptr_t *end,
                          struct violation *violation) {
-    uintptr_t last = extent->address + extent->bytes - os_page_bytes;
+    uintptr_t last = extent->address + extent->bytes - PAGEMAP_PAGE_BYTES;
     uintptr_t next = entry + 1;
     MUST_EQUAL(extent->address, entry, "the page map names an extent that starts elsewhere", entry);
     MUST_HOLD(extent->bytes > 0 && extent->bytes % os_page_bytes == 0,
@@ -398,16 +398,16 @@ static bool verify_entry(const struct extent *extent, uintptr_t entry, uintptr_t
     MUST_HOLD(extent->state == EXTENT_LIVE || extent->front_bytes == 0,
               "a free extent has a guard", entry);
     if (extent->front_bytes > 0) {
-        next = entry + os_page_bytes;
+        next = entry + PAGEMAP_PAGE_BYTES;
         MUST_HOLD(pagemap_above(&next) == extent && next == entry + extent->front_bytes,
                   "a block's first page is not in the page map", entry);
     }
     if (last != entry) {
-        next = entry + extent->front_bytes + os_page_bytes;
+        next = entry + extent->front_bytes + PAGEMAP_PAGE_BYTES;
         MUST_HOLD(pagemap_above(&next) == extent && next == last,
                   "an extent's last page is not in the page map", entry);
     }
-    *end = last + os_page_bytes;
+    *end = last + PAGEMAP_PAGE_BYTES;
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "os/metadata.h"
 
 enum { PAGE_SHIFT = 12, LEAF_BITS = 11, MIDDLE_BITS = 12, ROOT_BITS = 12 };
+_Static_assert((uintptr_t)1 << PAGE_SHIFT == PAGEMAP_PAGE_BYTES, "as told");
 _Static_assert(PAGE_SHIFT + LEAF_BITS + MIDDLE_BITS + ROOT_BITS == ADDRESS_BITS, "all covered");
 
 struct leaf {

@@ -16,6 +16,9 @@
 
 struct extent;
 
+/* What an entry stands for, however large the system's pages are: those are multiples of it. */
+#define PAGEMAP_PAGE_BYTES ((uintptr_t)4096)
+
 /* The extent whose first or last page holds `address`, or NULL. */
 struct extent *pagemap_get(uintptr_t address);
 

@@ -72,6 +72,10 @@ uint64_t os_clock_ms(void);
 /* Bytes of address space that this process may use (RLIMIT_AS), or UINT64_MAX. */
 uint64_t os_address_limit(void);
 
+/* Whether an emulator of user programs seems to run this one, as qemu-user before 8.2: there is no
+ * vDSO (vdso(7)), which Linux gives to each program unless it was booted without. */
+bool os_is_emulated(void);
+
 /* Whether the address lies in the part of the break (brk(2)) that libc has taken since os_init:
  * only its own malloc does that. Makes no system call. */
 bool os_is_libc_heap(uintptr_t address);

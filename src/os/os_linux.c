@@ -280,6 +280,13 @@ AT_START uint64_t os_address_limit(void) {
     return syscall_failed(result) ? UINT64_MAX : limit.current;
 }
 
+AT_START bool os_is_emulated(void) {
+    int saved = errno; /* getauxval says by it that there is none */
+    bool has_vdso = getauxval(AT_SYSINFO_EHDR) != 0;
+    errno = saved;
+    return !has_vdso;
+}
+
 void os_wait(uint32_t *word, uint32_t value) {
     raw_syscall(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, 0, 0, 0);
 }

@@ -14,12 +14,22 @@ const struct slab slab_never_used;
 
 /* Asked for at the start only: a sandbox closed since then may forbid the call (field case A13). */
 static uint64_t address_limit = UINT64_MAX;
+static bool is_emulated;
 
-/* Half of the last range's size down to the least, within the process's address-space limit. */
+static AT_START size_t most_bytes(unsigned number) {
+    size_t bytes = RESERVE_EMULATED_BYTES;
+    if (!is_emulated)
+        return RESERVE_BYTES;
+    for (; number > 0 && bytes < RESERVE_BYTES; number--)
+        bytes *= 2;
+    return bytes;
+}
+
+/* Half of what it may be at most down to the least, within the process's address-space limit. */
 static AT_START bool add_range(enum zone_kind kind) {
     struct zone *zone = &zones[kind];
-    size_t bytes = RESERVE_BYTES;
     unsigned number = zone->range_count;
+    size_t bytes = most_bytes(number);
 
     if (number == RANGES_MAX)
         return false;
@@ -44,6 +54,7 @@ static void publish(enum zone_kind kind) {
 
 AT_START bool zone_init(void) {
     address_limit = os_address_limit();
+    is_emulated = os_is_emulated();
     for (unsigned kind = 0; kind < ZONE_COUNT; kind++)
         if (zones[kind].range_count == 0 && !add_range((enum zone_kind)kind))
             return false;
