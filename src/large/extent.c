@@ -132,7 +132,7 @@ void extent_show(struct extent *extent, uintptr_t address, size_t bytes) {
 
 /* The bin of the largest size class that is not above `bytes`. */
 static unsigned bin_below(size_t bytes) {
-    size_t pages = bytes >> 12;
+    size_t pages = bytes >> PAGEMAP_PAGE_SHIFT;
     if (pages < 4)
         return (unsigned)pages;
     unsigned log = bit_highest(pages);

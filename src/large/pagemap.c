@@ -5,9 +5,9 @@
 #include "core/params.h"
 #include "os/metadata.h"
 
-enum { PAGE_SHIFT = 12, LEAF_BITS = 11, MIDDLE_BITS = 12, ROOT_BITS = 12 };
-_Static_assert((uintptr_t)1 << PAGE_SHIFT == PAGEMAP_PAGE_BYTES, "as told");
-_Static_assert(PAGE_SHIFT + LEAF_BITS + MIDDLE_BITS + ROOT_BITS == ADDRESS_BITS, "all covered");
+enum { LEAF_BITS = 11, MIDDLE_BITS = 12, ROOT_BITS = 12 };
+_Static_assert(PAGEMAP_PAGE_SHIFT + LEAF_BITS + MIDDLE_BITS + ROOT_BITS == ADDRESS_BITS,
+               "all covered");
 
 struct leaf {
     struct extent *extents[1 << LEAF_BITS];
@@ -31,7 +31,7 @@ static struct leaf *leaf_of(uintptr_t page) {
 struct extent *pagemap_get(uintptr_t address) {
     if (address >> ADDRESS_BITS != 0)
         return NULL;
-    uintptr_t page = address >> PAGE_SHIFT;
+    uintptr_t page = address >> PAGEMAP_PAGE_SHIFT;
     struct leaf *leaf = leaf_of(page);
     return leaf != NULL ? load_acquire(&leaf->extents[leaf_index(page)]) : NULL;
 }
@@ -100,11 +100,11 @@ static bool prepare_page(uintptr_t page) {
 bool pagemap_prepare(uintptr_t first, uintptr_t second) {
     if ((first | second) >> ADDRESS_BITS != 0)
         return false;
-    return prepare_page(first >> PAGE_SHIFT) && prepare_page(second >> PAGE_SHIFT);
+    return prepare_page(first >> PAGEMAP_PAGE_SHIFT) && prepare_page(second >> PAGEMAP_PAGE_SHIFT);
 }
 
 void pagemap_set(uintptr_t address, struct extent *extent) {
-    uintptr_t page = address >> PAGE_SHIFT;
+    uintptr_t page = address >> PAGEMAP_PAGE_SHIFT;
     store_release(&leaf_of(page)->extents[leaf_index(page)], extent);
 }
 
@@ -124,7 +124,7 @@ static struct extent *look(uintptr_t page, uintptr_t *span) {
 struct extent *pagemap_below(uintptr_t address) {
     if (address >> ADDRESS_BITS != 0)
         return NULL;
-    uintptr_t page = address >> PAGE_SHIFT;
+    uintptr_t page = address >> PAGEMAP_PAGE_SHIFT;
     uintptr_t span;
     for (;;) {
         struct extent *extent = look(page, &span);
@@ -139,11 +139,11 @@ struct extent *pagemap_below(uintptr_t address) {
 
 struct extent *pagemap_above(uintptr_t *address) {
     uintptr_t span;
-    for (uintptr_t page = *address >> PAGE_SHIFT; page >> (ADDRESS_BITS - PAGE_SHIFT) == 0;
-         page = round_down(page, span) + span) {
+    for (uintptr_t page = *address >> PAGEMAP_PAGE_SHIFT;
+         page >> (ADDRESS_BITS - PAGEMAP_PAGE_SHIFT) == 0; page = round_down(page, span) + span) {
         struct extent *extent = look(page, &span);
         if (extent != NULL) {
-            *address = page << PAGE_SHIFT;
+            *address = page << PAGEMAP_PAGE_SHIFT;
             return extent;
         }
     }

@@ -17,7 +17,8 @@
 struct extent;
 
 /* What an entry stands for, however large the system's pages are: those are multiples of it. */
-#define PAGEMAP_PAGE_BYTES ((uintptr_t)4096)
+#define PAGEMAP_PAGE_SHIFT 12
+#define PAGEMAP_PAGE_BYTES ((uintptr_t)1 << PAGEMAP_PAGE_SHIFT)
 
 /* The extent whose first or last page holds `address`, or NULL. */
 struct extent *pagemap_get(uintptr_t address);

@@ -72,7 +72,7 @@ uint64_t os_clock_ms(void);
 /* Bytes of address space that this process may use (RLIMIT_AS), or UINT64_MAX. */
 uint64_t os_address_limit(void);
 
-/* Whether an emulator of user programs seems to run this one, as qemu-user before 8.2: there is no
+/* Whether an emulator of user programs seems to run this one, as qemu-user 7.2 does: there is no
  * vDSO (vdso(7)), which Linux gives to each program unless it was booted without. */
 bool os_is_emulated(void);
 

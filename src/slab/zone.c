@@ -12,9 +12,9 @@ struct zone_map zone_map;
 struct zone zones[ZONE_COUNT];
 const struct slab slab_never_used;
 
+static bool is_emulated;
 /* Asked for at the start only: a sandbox closed since then may forbid the call (field case A13). */
 static uint64_t address_limit = UINT64_MAX;
-static bool is_emulated;
 
 static AT_START size_t most_bytes(unsigned number) {
     size_t bytes = RESERVE_EMULATED_BYTES;

@@ -64,14 +64,6 @@ static void expect_no_thread(const char *why) {
         CHECK(find_thread() == 0, "%s has a background thread", why);
 }
 
-static size_t resident_bytes(void) {
-    size_t pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    CHECK(file != NULL && fscanf(file, "%*u %zu", &pages) == 1, "statm");
-    fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* --- memory ---- */
 
 struct chain {
@@ -141,16 +133,16 @@ static int idle(void) {
     pthread_barrier_init(&filled, NULL, SLEEPERS + 1);
     pthread_barrier_init(&may_free, NULL, SLEEPERS + 1);
     pthread_barrier_init(&freed, NULL, SLEEPERS + 1);
-    size_t before = resident_bytes();
+    size_t before = rss_bytes();
     for (int i = 0; i < SLEEPERS; i++)
         CHECK(pthread_create(&threads[i], NULL, fill_free_and_sleep, NULL) == 0, "no thread");
     pthread_barrier_wait(&filled);
-    size_t peak = resident_bytes();
+    size_t peak = rss_bytes();
     CHECK(peak >= before + ALL_BYTES * 9 / 10, "%zu before, %zu", before, peak);
     pthread_barrier_wait(&may_free);
     pthread_barrier_wait(&freed);
     /* A thread keeps a slab of 64 KiB or two of a class; sanitizers keep shadow. */
-    while (resident_bytes() > before + ALL_BYTES / 4)
+    while (rss_bytes() > before + ALL_BYTES / 4)
         nap();
     return 0;
 }

@@ -136,15 +136,21 @@ static inline void block_delete(struct block *block) {
 
 /* --- figures of the process ------------------------------------------------------------------ */
 
-static inline size_t rss_bytes(void) {
+enum { STATM_MAPPED, STATM_RESIDENT, STATM_FIELDS };
+
+static inline size_t statm_bytes(unsigned field) {
     char text[128] = {0};
-    unsigned long size, resident;
+    unsigned long pages[STATM_FIELDS];
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     CHECK(fd >= 0 && read(fd, text, sizeof text - 1) > 0, "/proc/self/statm");
     close(fd);
-    CHECK(sscanf(text, "%lu %lu", &size, &resident) == 2, "%s", text);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
+    CHECK(sscanf(text, "%lu %lu", &pages[STATM_MAPPED], &pages[STATM_RESIDENT]) == STATM_FIELDS,
+          "%s", text);
+    return pages[field] * (size_t)sysconf(_SC_PAGESIZE);
 }
+
+static inline size_t mapped_bytes(void) { return statm_bytes(STATM_MAPPED); }
+static inline size_t rss_bytes(void) { return statm_bytes(STATM_RESIDENT); }
 
 static inline size_t mapping_count(void) {
     static char text[1 << 16];

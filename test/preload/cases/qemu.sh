@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Protects: an emulator of user programs, as builds of images for other machines use it, and the programs in it; both
-# run on the library. Before 8.0 it keeps a record of each page that a program reserves: a start is quick, and small.
+# run on the library. Debian 12's keeps a record of each page that a program reserves: a start is quick, and small.
 # needs: qemu-x86_64:qemu-user perl:perl python3:python3 sort:coreutils
 
 cat >program.py <<'END'
