@@ -91,7 +91,8 @@ bool cache_rescue_some(struct cache *self) {
     size_t first;
     size_t count = advance(&range, &first);
     for (size_t number = first; count > 0 && number < first + count; number++)
-        rescue(self, range_slab(range, number));
+        if (!range_header_is_gone(range, number))
+            rescue(self, range_slab(range, number));
     if (count == 0)
         store_relaxed(&cache_rescue_pending, 0);
     return count > 0;

@@ -165,9 +165,10 @@ static void add_range(struct walk *walk, const struct range *range, size_t shift
         struct slab_view view;
         uintptr_t memory = range->base + (number << shift);
         uintptr_t next = memory + ((uintptr_t)1 << shift);
-        if (slab_look(range_slab(range, number), &view))
+        const struct slab *slab = range_slab_seen(range, number);
+        if (slab_look(slab, &view))
             add_slab(walk, &view, end);
-        else if (!slab_is_guard(range_slab(range, number)))
+        else if (!slab_is_guard(slab))
             add(&walk->sums->empty_slabs, next - memory,
                 present_bytes(&walk->window, memory, next, end));
     }

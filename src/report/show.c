@@ -217,8 +217,10 @@ static void count_empty(struct show *show, uintptr_t memory, size_t bytes) {
         show->empty_resident += resident;
 }
 
-static void show_slab(struct show *show, const struct slab *slab, uintptr_t memory,
+static void show_slab(struct show *show, const struct range *range, size_t number,
                       size_t slab_bytes) {
+    const struct slab *slab = range_slab_seen(range, number);
+    uintptr_t memory = range->base + number * slab_bytes;
     struct slab_view view, kept;
     if (!is_wanted_range(show, memory, memory + slab_bytes))
         return;
@@ -263,8 +265,7 @@ static void show_zone(struct show *show, enum zone_kind kind) {
         show->empty_slabs = show->empty_resident = 0;
         show->empty_unknown = false;
         for (uint32_t number = 0; number < fresh && show->out->error == 0; number++)
-            show_slab(show, range_slab(range, number), range->base + number * slab_bytes,
-                      slab_bytes);
+            show_slab(show, range, number, slab_bytes);
         put_empty(show);
     }
 }

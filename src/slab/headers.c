@@ -15,6 +15,10 @@ static bool keeps_headers;
 
 void zone_keep_headers(void) { store_relaxed(&keeps_headers, true); }
 
+bool range_header_is_gone(const struct range *range, size_t number) {
+    return range_gone(range, number) != 0;
+}
+
 struct place {
     enum zone_kind kind;
     unsigned index; /* of the range */

@@ -353,7 +353,8 @@ void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context) {
             struct range *range = &zones[kind].ranges[i];
             uint32_t fresh = load_acquire(&range->fresh);
             for (uint32_t number = 0; number < fresh; number++)
-                if (!visit(range_slab(range, number), context))
+                if (range_gone(range, number) == 0 &&
+                    !visit(range_slab(range, number), context))
                     return;
         }
     }

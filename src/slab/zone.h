@@ -113,6 +113,14 @@ HOT_INLINE struct slab *zone_find(uintptr_t address) {
     return zone_find_slow(address);
 }
 
+/* headers.c: whether the slab is empty and its header was given back. Who only looks at slabs
+ * leaves those out: a look would have the system map the page again, and where a kernel maps no
+ * shared page of zeros, take memory for it. */
+bool range_header_is_gone(const struct range *range, size_t number);
+static inline const struct slab *range_slab_seen(const struct range *range, size_t number) {
+    return range_header_is_gone(range, number) ? &slab_never_used : range_slab(range, number);
+}
+
 /* The slab's remote_bits, to be written to. */
 COLD uint64_t *zone_give_remote_bits(struct slab *slab);
 HOT_INLINE uint64_t *zone_remote_bits(struct slab *slab) {
@@ -193,8 +201,8 @@ size_t zone_decommit(enum zone_kind kind);
  * had in hand. */
 void zone_recover_purged(void);
 
-/* Calls `visit` for every slab that was ever used; takes no lock, so what it sees may be changing.
- * Stops when `visit` returns false. */
+/* Calls `visit` for every slab that was ever used and has its header; takes no lock, so what it
+ * sees may be changing. Stops when `visit` returns false. */
 void zone_walk(bool (*visit)(struct slab *slab, void *context), void *context);
 
 #endif

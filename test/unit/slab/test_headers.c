@@ -75,6 +75,24 @@ Test(headers, those_of_empty_slabs_go, .init = take_all) {
     verify();
 }
 
+static bool count(struct slab *slab, void *context) {
+    size_t *used = context;
+    *used += load_relaxed(&slab->owner) != 0;
+    return true;
+}
+
+Test(headers, a_walk_does_not_bring_them_back, .init = take_all) {
+    size_t used = 0;
+    release_all_but(KEPT);
+    purge();
+    size_t before = resident_headers();
+    zone_walk(count, &used);
+    EXPECT_EQ(used, 1);
+    for (unsigned i = 0; i < SLABS; i++)
+        EXPECT_AT((range_slab_seen(tiny(), i)->owner != 0) == (i == KEPT), i);
+    EXPECT_EQ(resident_headers(), before);
+}
+
 Test(headers, what_lies_there_is_told_apart_as_before, .init = take_all) {
     enum { PROBES = 64 };
     static enum fault faults[SLABS][PROBES];
