@@ -135,7 +135,7 @@ class Run:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SLABMALLOC")}
         environment["SLABMALLOC_OPTIONS"] = options
         return subprocess.run([self.child, *map(str, arguments)], env=environment,
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=200, check=False)
 
     def expect(self, options, arguments, status, out, err, absent=()):
         """`out`, `err`: patterns to be found; an empty list: nothing is written."""

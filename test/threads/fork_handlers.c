@@ -68,7 +68,7 @@ int main(void) {
     CHECK(pthread_atfork(late_prepare, late_parent, late_child) == 0, "pthread_atfork");
     for (size_t i = 0; i < WORKERS; i++)
         workers[i] = thread_start(work, (void *)i);
-    alarm(40); /* a deadlock of the parent ends the test */
+    alarm(200); /* a deadlock of the parent ends the test */
     for (size_t i = 1; i <= FORKS; i++) {
         pid_t child = fork();
         CHECK(child >= 0, "fork");

@@ -47,7 +47,7 @@ int main(void) {
     FILE *file = tmpfile();
     CHECK(file != NULL, "tmpfile: %s", strerror(errno));
     write_lines(file);
-    alarm(100); /* a deadlock of the parent ends the test */
+    alarm(200); /* a deadlock of the parent ends the test */
     pthread_t flusher = thread_start(flush_all, NULL);
     pthread_t reader = thread_start(read_lines, file);
     for (size_t i = 0; i < FORKS; i++) {

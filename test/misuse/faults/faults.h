@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 enum zone { TINY, SMALL, LARGE, ZONES };
-enum { SAW = 3, NOT_HERE = 77, SECONDS_MAX = 10 };
+enum { SAW = 3, NOT_HERE = 77, SECONDS_MAX = 30 };
 enum { FILL = 0x11, OTHERS_FILL = 0x22, STRAY = 0x42, SECRET = 0x5e };
 
 /* Of a block: asked for. Neither fills a size class of any allocator exactly. */
