@@ -130,7 +130,8 @@ static void drop_large(uintptr_t start) {
 static enum check_outcome put_away(uintptr_t start, const struct place *place) {
     if (is_to_be_kept(place)) {
         enter();
-        bool kept = quarantine_put(start, place->room);
+        bool kept = quarantine_put(
+            (struct kept){start, place->record, place->room, place->is_large});
         leave();
         if (kept)
             return CHECK_KEEP;
@@ -172,38 +173,34 @@ enum fault check_release(void *pointer, enum call call, struct told told,
 }
 
 /* The next that has to leave; its record as it is. */
-static uintptr_t take_evicted(bool all, struct place *place, struct record *record) {
-    *place = (struct place){0};
+static struct kept take_evicted(bool all, struct record *record) {
     if (!all && !quarantine_is_over())
-        return 0;
+        return (struct kept){0};
     enter();
-    uintptr_t start = quarantine_take(all);
-    if (start != 0)
-        *place = record_find(start, false);
-    *record = place->record != NULL ? *place->record : (struct record){0};
+    struct kept block = quarantine_take(all);
+    *record = block.record != NULL ? *block.record : (struct record){0};
     leave();
-    return start;
+    return block;
 }
 
 void *check_evict(enum call call, bool all) {
     struct damage damage;
-    struct place place;
     struct record record;
-    uintptr_t start;
+    struct kept block;
     do
-        start = take_evicted(all, &place, &record);
-    while (place.is_large && !large_open((void *)start)); /* then it is kept for ever */
-    if (start == 0)
+        block = take_evicted(all, &record);
+    while (block.is_large && !large_open((void *)block.start)); /* then it is kept for ever */
+    if (block.start == 0)
         return NULL;
     if ((record.flags & RECORD_FILLED) &&
-        !fill_verify(start, place.room, check_policy.freed_byte, &damage)) {
-        find(FAULT_WRITE_AFTER_FREE, call, start, &record, &damage, NOTHING_TOLD);
+        !fill_verify(block.start, block.room, check_policy.freed_byte, &damage)) {
+        find(FAULT_WRITE_AFTER_FREE, call, block.start, &record, &damage, NOTHING_TOLD);
         /* Told once: it is not to be found again when the slot is used. */
-        memset((void *)(start + damage.offset), check_policy.freed_byte, damage.count);
+        memset((void *)(block.start + damage.offset), check_policy.freed_byte, damage.count);
     }
-    if (place.is_large)
-        drop_large(start);
-    return (void *)start;
+    if (block.is_large)
+        drop_large(block.start);
+    return (void *)block.start;
 }
 
 /* --- sizes ------------------------------------------------------------------------------------ */

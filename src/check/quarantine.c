@@ -13,10 +13,9 @@
 
 enum { MIXED = 64, RING_FIRST = 1024, RING_MAX = 1 << 22 };
 
-struct kept {
-    uintptr_t start;
-    size_t bytes;
-};
+/* The block that has to leave so much later, and so many lines of it, are brought in already: when
+ * it is looked at, it was last used a quarantine ago. */
+enum { SOON = 8, LINES_SOON = 4 };
 
 static struct {
     struct kept pool[MIXED];
@@ -27,6 +26,12 @@ static struct {
 
 /* The oldest but `age`. */
 static struct kept *entry(size_t age) { return &kept.ring[(kept.first + age) & (kept.size - 1)]; }
+
+static void bring_in(const struct kept *block) {
+    cpu_prefetch_to_write(block->record);
+    for (size_t line = 0; line < LINES_SOON && line * CACHE_LINE < block->room; line++)
+        cpu_prefetch_to_write((const void *)(block->start + line * CACHE_LINE));
+}
 
 /* What the old ring was, is lost: as much as the new one at most. */
 static bool grow(void) {
@@ -44,16 +49,16 @@ static bool grow(void) {
     return true;
 }
 
-bool quarantine_put(uintptr_t start, size_t bytes) {
-    if (bytes > check_policy.quarantine_bytes)
+bool quarantine_put(struct kept block) {
+    if (block.room > check_policy.quarantine_bytes)
         return false;
     if (kept.count == kept.size && !grow())
         return false;
     struct kept *mixed = &kept.pool[check_random() % MIXED];
     if (mixed->start != 0)
         *entry(kept.count++) = *mixed;
-    *mixed = (struct kept){start, bytes};
-    store_relaxed(&kept.bytes, kept.bytes + bytes);
+    *mixed = block;
+    store_relaxed(&kept.bytes, kept.bytes + block.room);
     return true;
 }
 
@@ -65,26 +70,28 @@ static struct kept from_pool(void) {
             return block;
         }
     }
-    return (struct kept){0, 0};
+    return (struct kept){0};
 }
 
 bool quarantine_is_over(void) {
     return load_relaxed(&kept.bytes) > check_policy.quarantine_bytes;
 }
 
-uintptr_t quarantine_take(bool all) {
+struct kept quarantine_take(bool all) {
     struct kept block;
     if (!all && kept.bytes <= check_policy.quarantine_bytes)
-        return 0;
+        return (struct kept){0};
     if (kept.count > 0) {
         block = *entry(0);
         kept.first++;
         kept.count--;
+        if (LIKELY(kept.count > SOON))
+            bring_in(entry(SOON));
     } else {
         block = from_pool(); /* with few, large blocks */
     }
-    store_relaxed(&kept.bytes, kept.bytes - block.bytes);
-    return block.start;
+    store_relaxed(&kept.bytes, kept.bytes - block.room);
+    return block;
 }
 
 void quarantine_walk(bool (*visit)(uintptr_t start, void *context), void *context) {

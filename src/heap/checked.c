@@ -74,6 +74,7 @@ static void *make(size_t bytes, size_t asked, enum call call) {
     }
     if (UNLIKELY(pointer == NULL))
         return NULL;
+    cpu_prefetch_to_write(pointer); /* is about to be verified, or used, and its record first */
     if (check_policy.guard && raw_bytes > SMALL_MAX_BYTES)
         pointer = large_guard(pointer, front);
     check_born(pointer, bytes, asked, call, is_zero);

@@ -41,7 +41,7 @@ static void release(struct lock *lock, enum lock_rank rank) { lock_release(lock,
 
 void heap_lock_all(void) {
     acquire(check_lock(), RANK_CHECK);
-    acquire(heap_shared_lock(), RANK_SHARED_CACHE);
+    acquire(&heap_shared_lock, RANK_SHARED_CACHE);
     cache_acquire_all();
     for_each_shared_lock(acquire);
 }
@@ -49,7 +49,7 @@ void heap_lock_all(void) {
 void heap_unlock_all(void) {
     for_each_shared_lock(release);
     cache_release_all();
-    release(heap_shared_lock(), RANK_SHARED_CACHE);
+    release(&heap_shared_lock, RANK_SHARED_CACHE);
     release(check_lock(), RANK_CHECK);
 }
 
@@ -103,7 +103,7 @@ void heap_disown(void) {
     for_each_shared_lock(reset);
     cache_reset_locks();
     common_after_fork();
-    lock_reset(heap_shared_lock());
+    lock_reset(&heap_shared_lock);
     lock_reset(check_lock());
     check_after_fork();
     background_after_fork();

@@ -189,6 +189,45 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     return LIKELY(pointer != NULL) ? pointer : malloc_large_again(bytes, alignment, is_zero);
 }
 
+/* --- the shared cache's slabs, at hand -------------------------------------------------------- */
+
+/* While checks are on, nearly all calls borrow that cache, and most of them find what they need in
+ * a slab of it: the short ways of TINY, as cache/hot.h's are for threads that have their own. Both
+ * say no to whatever is not simple, and then nothing has been changed. */
+HOT_INLINE bool enter_shared(void) {
+    return LIKELY(cache_self == &cache_dead) &&
+           LIKELY(lock_try_often(&heap_shared_lock, RANK_SHARED_CACHE));
+}
+
+HOT_INLINE void leave_shared(void) { lock_release_often(&heap_shared_lock, RANK_SHARED_CACHE); }
+
+HOT_INLINE void *take_at_hand(unsigned cls) {
+    void *pointer = NULL;
+    size_t slot;
+    if (!enter_shared())
+        return NULL;
+    struct slab *slab = cache_current(&cache_shared, cls);
+    if (LIKELY(!slab_is_interrupted(slab))) /* by a clone(2) that left another thread in here */
+        slab_take_hinted(slab, &pointer, &slot);
+    leave_shared();
+    return pointer;
+}
+
+HOT_INLINE bool give_at_hand(struct slab *slab, uintptr_t address) {
+    size_t slot;
+    if (!enter_shared())
+        return false;
+    bool given = LIKELY(load_relaxed(&slab->owner) == (uintptr_t)&cache_shared) &&
+                 LIKELY(slab_slot_at(slab, address, &slot)) &&
+                 LIKELY(slab_give(slab, address, slot));
+    if (given && UNLIKELY(decrement_own(&slab->countdown) == 0))
+        cache_countdown_over(&cache_shared, slab);
+    leave_shared();
+    return given;
+}
+
+/* --- malloc ----------------------------------------------------------------------------------- */
+
 static unsigned class_for(size_t bytes, size_t alignment) {
     if (alignment > MIN_ALIGNMENT)
         return class_of_aligned(bytes, alignment);
@@ -197,6 +236,10 @@ static unsigned class_for(size_t bytes, size_t alignment) {
 
 void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
+    void *pointer = cls < TINY_CLASSES ? take_at_hand(cls) : NULL;
+    *is_zero = false;
+    if (LIKELY(pointer != NULL))
+        return pointer;
     return cls < CLASS_COUNT ? malloc_class(cls, is_zero)
                              : malloc_large(bytes, alignment, is_zero);
 }
@@ -206,21 +249,38 @@ void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
  * is borrowed. */
 static uint8_t random_words[CLASS_COUNT];
 
+static size_t take_random_of(struct slab *slab, uint64_t random) {
+    return slab_take_random(slab, load_relaxed(&slab->summary), random, &random_words[slab->cls]);
+}
+
+static void *take_random_at_hand(unsigned cls, uint64_t random) {
+    void *pointer = NULL;
+    if (!enter_shared())
+        return NULL;
+    struct slab *slab = cache_current(&cache_shared, cls);
+    if (LIKELY(load_relaxed(&slab->summary) != 0))
+        pointer = slab_slot_address(slab, take_random_of(slab, random));
+    leave_shared();
+    return pointer;
+}
+
 static void *take_random_slot(struct cache *cache, unsigned cls, uint64_t random, bool *is_zero) {
     struct slab *slab = cache_refill(cache, cls, true);
     if (UNLIKELY(slab == NULL))
         return NULL;
-    size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random,
-                                   &random_words[cls]);
+    size_t slot = take_random_of(slab, random);
     *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
     return slab_slot_address(slab, slot);
 }
 
 static void *take_random_tiny(unsigned cls, uint64_t random, bool *is_zero) {
+    void *pointer = take_random_at_hand(cls, random);
+    if (LIKELY(pointer != NULL))
+        return pointer;
     struct cache *cache = heap_borrow_cache();
     if (UNLIKELY(cache == NULL))
         return NULL;
-    void *pointer = take_random_slot(cache, cls, random, is_zero);
+    pointer = take_random_slot(cache, cls, random, is_zero);
     heap_return_cache(cache);
     return pointer;
 }
@@ -236,6 +296,7 @@ static void *take_random_small(unsigned cls, uint64_t random, bool *is_zero) {
 
 void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
+    *is_zero = false;
     void *pointer = cls >= CLASS_COUNT   ? NULL
                     : cls < TINY_CLASSES ? take_random_tiny(cls, random, is_zero)
                                          : take_random_small(cls, random, is_zero);
@@ -322,6 +383,8 @@ enum fault heap_raw_free(void *pointer) {
     struct slab *slab = zone_find(address);
     if (slab == NULL)
         return large_free(pointer);
+    if (LIKELY(slab->zone == ZONE_TINY) && LIKELY(give_at_hand(slab, address)))
+        return FAULT_NONE;
     return slab->zone == ZONE_SMALL ? free_small(slab, address) : free_by_owner(slab, address);
 }
 

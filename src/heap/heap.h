@@ -77,7 +77,7 @@ void heap_return_cache(struct cache *cache);
 /* The same after an allocation: the heap may have grown so that it needs a background thread. Not
  * after a free. */
 void heap_return_grown_cache(struct cache *cache);
-struct lock *heap_shared_lock(void);
+extern struct lock heap_shared_lock HIDDEN;
 
 /* --- verify.c --------------------------------------------------------------------------------- */
 

@@ -29,7 +29,7 @@ enum { KEY_NONE, KEY_MAKING, KEY_MADE, KEY_REFUSED };
 static uintptr_t init_state;
 static uint32_t init_awaited;
 static uint32_t init_process;
-static struct lock shared_lock;
+struct lock heap_shared_lock;
 static pthread_key_t exit_key;
 static uint32_t key_state;
 
@@ -143,20 +143,20 @@ AT_START struct cache *heap_borrow_cache(void) {
     struct cache *cache = cache_self;
     if (LIKELY(cache_is_live(cache)))
         return cache;
-    if (!initialise())
-        return NULL;
-    if (cache == &cache_boot) {
+    if (UNLIKELY(cache == &cache_boot)) {
+        if (!initialise())
+            return NULL;
         cache = first_call();
         if (cache != NULL)
             return cache;
     }
-    lock_acquire_often(&shared_lock, RANK_SHARED_CACHE);
+    lock_acquire_often(&heap_shared_lock, RANK_SHARED_CACHE);
     return &cache_shared;
 }
 
 AT_START void heap_return_cache(struct cache *cache) {
     if (UNLIKELY(cache == &cache_shared))
-        lock_release_often(&shared_lock, RANK_SHARED_CACHE);
+        lock_release_often(&heap_shared_lock, RANK_SHARED_CACHE);
 }
 
 static COLD void has_grown(void) {
@@ -168,8 +168,7 @@ static COLD void has_grown(void) {
 }
 
 void heap_return_grown_cache(struct cache *cache) {
-    if (UNLIKELY(cache == &cache_shared))
-        lock_release(&shared_lock, RANK_SHARED_CACHE);
+    heap_return_cache(cache);
     if (UNLIKELY(load_own(&watch.grown) != 0))
         has_grown();
 }
@@ -191,5 +190,3 @@ void heap_join_checks(void) {
 }
 
 bool heap_is_set_up(void) { return load_acquire(&init_state) == DONE; }
-
-struct lock *heap_shared_lock(void) { return &shared_lock; }

@@ -88,7 +88,7 @@ static void sum_locks(struct slm_stats *stats) {
         add_lock(stats, SLM_LOCK_ZONE, &zones[kind].lock);
     add_lock(stats, SLM_LOCK_LARGE, large_lock());
     add_lock(stats, SLM_LOCK_THREADS, cache_registry_lock());
-    add_lock(stats, SLM_LOCK_SHARED, heap_shared_lock());
+    add_lock(stats, SLM_LOCK_SHARED, &heap_shared_lock);
     add_lock(stats, SLM_LOCK_SHARED, check_lock());
     add_lock(stats, SLM_LOCK_METADATA, metadata_lock());
 }

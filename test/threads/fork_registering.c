@@ -57,7 +57,7 @@ static void *first_call(void *unused) {
 static void in_child(void) {
     alarm(HANG_SECONDS);
     is_child = true;
-    store_relaxed(&heap_shared_lock()->word, (uintptr_t)&from_handler);
+    store_relaxed(&heap_shared_lock.word, (uintptr_t)&from_handler);
     use_heap();
     block_delete(from_handler);
     if (must_help)

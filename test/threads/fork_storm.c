@@ -6,7 +6,7 @@
 #include "check.h"
 
 enum { WORKERS = 8, FORKERS = 3, SLOTS = 1024, STEPS = 300 };
-enum { FORKS = 150 / (SLOWNESS > 3 ? 3 : SLOWNESS) };
+enum { FORKS = 150 / (SLOWNESS > 3 ? 3 : SLOWNESS), FORKS_LEAST = FORKS / 10, SECONDS = 30 };
 
 /* The sanitizers' own locks do not outlive a fork of several threads: no new ones in the child. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -72,7 +72,7 @@ static void in_child(unsigned generation) {
 
 static void *fork_often(void *unused) {
     (void)unused;
-    for (size_t i = 0; i < FORKS; i++) {
+    for (size_t i = 0; i < FORKS && (i < FORKS_LEAST || !time_is_up(SECONDS)); i++) {
         pid_t child = child_fork();
         if (child == 0) {
             in_child(0);

@@ -6,7 +6,7 @@
 
 #include <sys/mman.h>
 
-enum { SLOTS = 256, SPARE = 1500, MANY = 200000, SKIPPED = 77 };
+enum { SLOTS = 256, SPARE = 1500, MANY = 200000, SKIPPED = 77, SECONDS = 30 };
 
 static struct block *slots[SLOTS];
 
@@ -20,7 +20,7 @@ static size_t spread_size(uint64_t *state, size_t largest) {
 
 static void operations(size_t count, size_t largest) {
     uint64_t state = random_seed(3);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && (i < count / 10 || !time_is_up(SECONDS)); i++) {
         struct block **slot = &slots[random_below(&state, SLOTS)];
         size_t bytes = spread_size(&state, largest);
         size_t kind = random_below(&state, 8);
@@ -79,7 +79,7 @@ static int run_with_many(void) {
     use_up_mappings(allowed - mapping_count() - SPARE);
     operations(100000 / SLOWNESS, 16 * MIB);
     uint64_t state = random_seed(8);
-    for (size_t i = 0; i < 100000 / SLOWNESS; i++)
+    for (size_t i = 0; i < 100000 / SLOWNESS && !time_is_up(2 * SECONDS); i++)
         block_delete(block_new(&state, random_size(&state)));
 
     /* None is left: what was freed can still be used again. */

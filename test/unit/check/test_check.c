@@ -173,18 +173,18 @@ Test(check, quarantine_keeps_to_its_limit_and_loses_nothing) {
     size_t inside = 0;
     check_policy.quarantine_bytes = 64 << 10;
     heap_set_up();
-    EXPECT(!quarantine_put(16, (64 << 10) + 1));
+    EXPECT(!quarantine_put((struct kept){.start = 16, .room = (64 << 10) + 1}));
     for (uintptr_t i = 1; i < 5000; i++) {
-        EXPECT(quarantine_put(i, 100));
+        EXPECT(quarantine_put((struct kept){.start = i, .room = 100}));
         inside++;
-        for (uintptr_t gone; (gone = quarantine_take(false)) != 0; inside--) {
+        for (uintptr_t gone; (gone = quarantine_take(false).start) != 0; inside--) {
             EXPECT_AT(gone < i && !out[gone], gone);
             out[gone] = true;
         }
         EXPECT_AT(inside * 100 <= 64 << 10, i);
     }
     EXPECT(inside > 600);
-    for (uintptr_t gone; (gone = quarantine_take(true)) != 0; inside--)
+    for (uintptr_t gone; (gone = quarantine_take(true).start) != 0; inside--)
         out[gone] = true;
     EXPECT_EQ(inside, 0);
     for (uintptr_t i = 1; i < 5000; i++)

@@ -141,7 +141,7 @@ Test(first_call, of_a_thread_without_memory_for_its_cache_is_served_by_the_share
         EXPECT_AT(blocks[i] != NULL, i);
         EXPECT(owner_cache(zone_find((uintptr_t)blocks[i])->owner) == &cache_shared);
     }
-    EXPECT_EQ(heap_shared_lock()->word, 0);
+    EXPECT_EQ(heap_shared_lock.word, 0);
     slm_stats_get(&stats);
     EXPECT_EQ(stats.caches, 2);
     os_inject(0, 0, 0);
@@ -166,5 +166,5 @@ Test(first_call, calls_after_a_thread_s_teardown_are_served) {
     pthread_t thread;
     EXPECT(pthread_create(&thread, NULL, serve_in_the_dead_state, NULL) == 0);
     pthread_join(thread, NULL);
-    EXPECT_EQ(heap_shared_lock()->word, 0);
+    EXPECT_EQ(heap_shared_lock.word, 0);
 }
