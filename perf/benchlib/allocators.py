@@ -22,10 +22,10 @@ class Allocator:
     path: str
     role: str  # "subject"; "peer": counts for the targets; "variant": is measured only
     version: str
-    preset: str = ""  # of slabmalloc's options
+    options: str = ""  # slabmalloc's
 
     def environment(self):
-        return {"SLABMALLOC_PRESET": self.preset} if self.preset else {}
+        return {"SLABMALLOC_OPTIONS": self.options} if self.options else {}
 
     def preloaded(self):
         """All of a program's environment, where launch.c does not preload the library."""
@@ -77,6 +77,15 @@ def given(text, role):
     return Allocator(name, str(pathlib.Path(path).resolve()), role, "given by path")
 
 
+def with_options(allocator, text):
+    """name=option=value,... of the command line."""
+    name, _, options = text.partition("=")
+    if not name or "=" not in options:
+        raise NotUsable(f"not name=option=value: {text}")
+    return dataclasses.replace(allocator, name=name, role="variant", version=options,
+                               options=options)
+
+
 def check_takes_over(allocator, program, *arguments):
     """That the dynamic loader binds the program's malloc to the allocator; without this, a run that
     measures another one would look like any other."""
@@ -99,8 +108,9 @@ def select(arguments):
             complaints.append(str(reason))
     wanted += [given(text, "peer") for text in arguments.peer]
     wanted += [given(text, "variant") for text in arguments.variant]
-    wanted += [dataclasses.replace(wanted[0], name=name, role="variant", preset=name)
-               for name in arguments.preset]
+    wanted += [with_options(wanted[0], text)
+               for text in [f"{name}=preset={name}" for name in arguments.preset] +
+               arguments.options]
     if arguments.allocators:
         names = arguments.allocators.split(",")
         unknown = set(names) - {a.name for a in wanted}
@@ -123,4 +133,7 @@ def add_options(parser):
                         help="one more library, measured and shown, which does not count")
     parser.add_argument("--preset", action="append", default=[], metavar="NAME",
                         help="slabmalloc with this preset of options, which does not count either")
+    parser.add_argument("--options", action="append", default=[],
+                        metavar="NAME=OPTION=VALUE,OPTION=VALUE",
+                        help="the same with these options, by a name of its own")
     parser.add_argument("--allocators", metavar="NAME,NAME", help="only these")
