@@ -2,7 +2,7 @@
 # Protects: gawk's block allocators and big associative arrays, mawk's own pools, and string concatenation.
 # needs: gawk:gawk mawk:mawk
 
-words 120000 9 >lines
+words 40000 9 >lines
 cat >program.awk <<'PROGRAM'
 { count[$2]++; text[$1 % 100] = text[$1 % 100] substr($2, 2); if (length($0) > longest) longest = length($0) }
 NR % 3 == 0 { delete count[$2] }
