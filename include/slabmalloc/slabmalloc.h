@@ -171,7 +171,7 @@ struct slm_stats {
     struct slm_zone_stats tiny, small;
     struct slm_large_stats large;
     struct slm_quarantine_stats quarantine;
-    size_t metadata_bytes;  /* of slabs' headers, caches and tables */
+    size_t metadata_bytes;  /* of slabs' headers, but for those given back, caches and tables */
     size_t caches;          /* thread caches ever made */
     uint64_t faults;        /* bad pointers given back, if the process went on */
     struct slm_lock_stats locks[SLM_LOCK_KINDS]; /* by enum slm_lock_kind */

@@ -11,6 +11,41 @@
 #include "os/watch.h"
 #include "slab/zone.h"
 
+/* The short ways of threads without a cache, as cache/hot.h's are of those that have one: of all
+ * threads while checks are on. Most calls find what they need in a slab of the shared cache; what
+ * is not simple is refused, and then nothing has been changed. */
+HOT_INLINE bool enter_shared(void) {
+    return LIKELY(cache_self == &cache_dead) &&
+           LIKELY(lock_try_often(&heap_shared_lock, RANK_SHARED_CACHE));
+}
+
+HOT_INLINE void leave_shared(void) { lock_release_often(&heap_shared_lock, RANK_SHARED_CACHE); }
+
+HOT_INLINE void *take_at_hand(unsigned cls) {
+    void *pointer = NULL;
+    size_t slot;
+    if (!enter_shared())
+        return NULL;
+    struct slab *slab = cache_current(&cache_shared, cls);
+    if (LIKELY(!slab_is_interrupted(slab))) /* by a clone(2) that left another thread in here */
+        slab_take_hinted(slab, &pointer, &slot);
+    leave_shared();
+    return pointer;
+}
+
+HOT_INLINE bool give_at_hand(struct slab *slab, uintptr_t address) {
+    size_t slot;
+    if (!enter_shared())
+        return false;
+    bool given = LIKELY(load_relaxed(&slab->owner) == (uintptr_t)&cache_shared) &&
+                 LIKELY(slab_slot_at(slab, address, &slot)) &&
+                 LIKELY(slab_give(slab, address, slot));
+    if (given && UNLIKELY(decrement_own(&slab->countdown) == 0))
+        cache_countdown_over(&cache_shared, slab);
+    leave_shared();
+    return given;
+}
+
 /* A slab may turn out full when its summary is mended (slab_take). Bounded, for a signal handler
  * that interrupts a refill can damage its lists, and shall not find them without an end. */
 enum { TAKES_MAX = 4 };
@@ -57,8 +92,11 @@ static bool is_interrupted(struct cache *cache, unsigned cls) {
 }
 
 static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
+    void *pointer = take_at_hand(cls);
+    *is_zero = false;
+    if (pointer != NULL)
+        return pointer;
     struct cache *cache = heap_borrow_cache();
-    void *pointer = NULL;
     if (UNLIKELY(cache == NULL))
         return NULL;
     if (is_interrupted(cache, cls))
@@ -189,45 +227,6 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     return LIKELY(pointer != NULL) ? pointer : malloc_large_again(bytes, alignment, is_zero);
 }
 
-/* --- the shared cache's slabs, at hand -------------------------------------------------------- */
-
-/* While checks are on, nearly all calls borrow that cache, and most of them find what they need in
- * a slab of it: the short ways of TINY, as cache/hot.h's are for threads that have their own. Both
- * say no to whatever is not simple, and then nothing has been changed. */
-HOT_INLINE bool enter_shared(void) {
-    return LIKELY(cache_self == &cache_dead) &&
-           LIKELY(lock_try_often(&heap_shared_lock, RANK_SHARED_CACHE));
-}
-
-HOT_INLINE void leave_shared(void) { lock_release_often(&heap_shared_lock, RANK_SHARED_CACHE); }
-
-HOT_INLINE void *take_at_hand(unsigned cls) {
-    void *pointer = NULL;
-    size_t slot;
-    if (!enter_shared())
-        return NULL;
-    struct slab *slab = cache_current(&cache_shared, cls);
-    if (LIKELY(!slab_is_interrupted(slab))) /* by a clone(2) that left another thread in here */
-        slab_take_hinted(slab, &pointer, &slot);
-    leave_shared();
-    return pointer;
-}
-
-HOT_INLINE bool give_at_hand(struct slab *slab, uintptr_t address) {
-    size_t slot;
-    if (!enter_shared())
-        return false;
-    bool given = LIKELY(load_relaxed(&slab->owner) == (uintptr_t)&cache_shared) &&
-                 LIKELY(slab_slot_at(slab, address, &slot)) &&
-                 LIKELY(slab_give(slab, address, slot));
-    if (given && UNLIKELY(decrement_own(&slab->countdown) == 0))
-        cache_countdown_over(&cache_shared, slab);
-    leave_shared();
-    return given;
-}
-
-/* --- malloc ----------------------------------------------------------------------------------- */
-
 static unsigned class_for(size_t bytes, size_t alignment) {
     if (alignment > MIN_ALIGNMENT)
         return class_of_aligned(bytes, alignment);
@@ -236,10 +235,6 @@ static unsigned class_for(size_t bytes, size_t alignment) {
 
 void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
-    void *pointer = cls < TINY_CLASSES ? take_at_hand(cls) : NULL;
-    *is_zero = false;
-    if (LIKELY(pointer != NULL))
-        return pointer;
     return cls < CLASS_COUNT ? malloc_class(cls, is_zero)
                              : malloc_large(bytes, alignment, is_zero);
 }
@@ -345,6 +340,8 @@ void *heap_calloc(size_t bytes) {
 
 static enum fault free_by_owner(struct slab *slab, uintptr_t address) {
     size_t slot;
+    if (give_at_hand(slab, address))
+        return FAULT_NONE;
     enum fault fault = slab_examine(slab, address, &slot);
     if (UNLIKELY(fault != FAULT_NONE))
         return fault;
@@ -383,8 +380,6 @@ enum fault heap_raw_free(void *pointer) {
     struct slab *slab = zone_find(address);
     if (slab == NULL)
         return large_free(pointer);
-    if (LIKELY(slab->zone == ZONE_TINY) && LIKELY(give_at_hand(slab, address)))
-        return FAULT_NONE;
     return slab->zone == ZONE_SMALL ? free_small(slab, address) : free_by_owner(slab, address);
 }
 

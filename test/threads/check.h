@@ -154,7 +154,7 @@ static inline size_t mapped_bytes(void) { return statm_bytes(STATM_MAPPED); }
 static inline size_t rss_bytes(void) { return statm_bytes(STATM_RESIDENT); }
 
 /* Whether so much time has gone since it was first asked: for what is repeated as often as a
- * machine is fast enough for (where a page fault takes 12 us, 50 times as long as elsewhere). */
+ * machine is fast enough for: a page fault takes 12 us on some. */
 static inline bool time_is_up(time_t seconds) {
     static time_t begun;
     struct timespec now;
