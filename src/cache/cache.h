@@ -177,7 +177,8 @@ size_t cache_purge_shelves(struct cache *cache);
 void cache_request_purge(struct cache *except);
 void cache_serve_request(struct cache *cache);
 
-/* After a slab was acquired: if the zone has grown, gives back what it can for it. */
+/* After a slab of the class was acquired, or, CLASS_COUNT, a LARGE block: if its zone has grown, or
+ * the heap, gives back what it can for it. */
 void cache_make_up(struct cache *cache, unsigned cls);
 
 /* Gives back what is free in slabs that have been sparse since before the last look. */

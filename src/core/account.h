@@ -14,6 +14,8 @@
 
 struct account {
     size_t held;
+    size_t held_most;    /* so much, ever */
+    size_t growth;       /* of that, since account_take_growth */
     size_t hard, soft;   /* SIZE_MAX: none */
     size_t soft_mark;    /* the soft limit is told and acted on when `held` is above this */
     uint64_t refused;    /* allocations of memory that the hard limit forbade */
@@ -29,6 +31,11 @@ bool account_take(size_t bytes);
 /* After it went back, or was not had. */
 static inline void account_give(size_t bytes) {
     __atomic_fetch_sub(&account.held, bytes, __ATOMIC_RELAXED);
+}
+
+/* Bytes by which the heap holds more than it ever did before, since the last call. */
+static inline size_t account_take_growth(void) {
+    return LIKELY(load_relaxed(&account.growth) == 0) ? 0 : exchange_acquire(&account.growth, 0);
 }
 
 /* The limits as the options say; `group_bytes`: the limit of the control group, SIZE_MAX: none. */

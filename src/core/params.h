@@ -60,6 +60,8 @@
 /* For a zone that grows beyond this, other memory is given back. (Looking for some was a third of
  * what `ls` executed in the allocator.) */
 #define MAKE_UP_FROM_BYTES ((size_t)(SLM_TORTURE ? 0 : 1) << 20)
+/* The same for the heap as a whole, of which a slab of SMALL counts as a whole one. */
+#define MAKE_UP_ALL_FROM_BYTES ((size_t)(SLM_TORTURE ? 0 : 16) << 20)
 
 /* Twice this part of purge_delay, at most, a slab stays sparse before they go. An empty slab serves
  * all classes, and is worth waiting for; a sparse one only its own, and many of them mean that the
@@ -134,6 +136,9 @@
 
 /* Under want of memory, runs of empty slabs at least this long are decommitted. */
 #define DECOMMIT_MIN_BYTES ((size_t)1 << 20)
+
+/* Of LARGE's cache at least so much at once is given back to make up for growth elsewhere. */
+#define MAKE_UP_LEAST_BYTES ((size_t)1 << 20)
 
 /* Addresses above this are no user-space addresses on the supported machines. */
 #define ADDRESS_BITS 47

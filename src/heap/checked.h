@@ -5,6 +5,7 @@
 #define SLM_HEAP_CHECKED_H
 
 #include "check/check.h"
+#include "core/account.h"
 
 /* As heap.h's, with the call that the program made, and what it told. `alignment` 0: of none. */
 void *checked_malloc(size_t bytes, size_t alignment, enum call call);
@@ -18,6 +19,14 @@ void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero);
 void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bool *is_zero);
 enum fault heap_raw_free(void *pointer);
 size_t heap_raw_usable(const void *pointer, enum fault *fault);
+
+/* After a LARGE block was taken or lengthened: if the heap has grown by it, gives back what it
+ * can. */
+COLD void heap_make_up_large(void);
+static inline void heap_note_large(void) {
+    if (UNLIKELY(load_relaxed(&account.growth) != 0))
+        heap_make_up_large();
+}
 
 /* init.c: a thread with a cache of its own, from before checks began, gives it up. */
 void heap_join_checks(void);

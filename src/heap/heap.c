@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cache/common.h"
+#include "core/account.h"
 #include "heap/checked.h"
 #include "heap/limits.h"
 #include "large/large.h"
@@ -123,7 +124,20 @@ static bool prepare(void) {
 static COLD void make_up(unsigned cls) {
     if (cache_is_live(cache_self))
         cache_make_up(cache_self, cls);
+    else
+        account_take_growth();
     prepare();
+}
+
+/* This is a signal handler that has interrupted a change of them. */
+static bool is_inside_zone(void) {
+    return lock_holder(&zones[ZONE_TINY].lock) == thread_id() ||
+           lock_holder(&zones[ZONE_SMALL].lock) == thread_id();
+}
+
+void heap_make_up_large(void) {
+    if (!is_inside_zone())
+        make_up(CLASS_COUNT);
 }
 
 /* NULL: the heap could not be set up, or this is a signal handler inside of it. */
@@ -138,7 +152,7 @@ static void *take_small(unsigned cls, bool may_grow, bool *is_zero) {
         return NULL;
     void *pointer = take_slot(&common->cache, cls, may_grow, is_zero);
     common_leave(common);
-    if (UNLIKELY(load_relaxed(&zones[ZONE_SMALL].growth) != 0))
+    if (UNLIKELY((load_relaxed(&zones[ZONE_SMALL].growth) | load_relaxed(&account.growth)) != 0))
         make_up(cls);
     return pointer;
 }
@@ -224,7 +238,10 @@ static COLD void *malloc_large_again(size_t bytes, size_t alignment, bool *is_ze
 static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     prepare(); /* without memory for slabs, a mapping may still be had */
     void *pointer = large_alloc(bytes, alignment, is_zero);
-    return LIKELY(pointer != NULL) ? pointer : malloc_large_again(bytes, alignment, is_zero);
+    if (UNLIKELY(pointer == NULL))
+        pointer = malloc_large_again(bytes, alignment, is_zero);
+    heap_note_large();
+    return pointer;
 }
 
 static unsigned class_for(size_t bytes, size_t alignment) {

@@ -27,6 +27,7 @@ void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
         if (round_up(bytes, os_page_bytes) == old_bytes)
             return pointer;
         void *resized = large_resize(pointer, bytes);
+        heap_note_large();
         if (resized != NULL)
             return resized;
     }

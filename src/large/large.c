@@ -4,20 +4,14 @@
 
 #include "base/bits.h"
 #include "core/account.h"
-#include "core/keep.h"
 #include "core/options.h"
-#include "large/extent.h"
+#include "large/own.h"
 #include "large/pagemap.h"
 #include "os/watch.h"
 
-enum { EXPIRE_BATCH = 8, DESCRIPTORS = 4 };
+enum { DESCRIPTORS = 4 };
 
-static struct {
-    struct lock lock;
-    struct large_stats stats;
-    struct keep keep;
-    size_t longest; /* extent freed since one has last been kept in vain */
-} large;
+struct large large;
 
 static uint64_t large_allocations; /* counted outside the lock */
 
@@ -38,145 +32,6 @@ static void count_live(struct extent *extent, bool born) {
     size_t held = stats->live_bytes + extent_free_bytes();
     if (held > stats->peak_bytes)
         store_relaxed(&stats->peak_bytes, held);
-}
-
-/* At least the longest of late may stay: who allocates one block at a time needs it again. And as
- * much as lives, not a part of it as of slabs: large blocks are costly to get. */
-static size_t cache_limit_now(void) {
-    size_t live = large.stats.live_bytes;
-    size_t part = live / LARGE_CACHE_LIVE_PART;
-    size_t least = option_get(OPTION_large_cache);
-    size_t limit = part > least && least > 0 ? part : least;
-    size_t most = keep_most(&large.keep, live > large.longest ? live : large.longest);
-    return limit < most ? limit : most;
-}
-
-static size_t cache_limit(void) {
-    if (LIKELY(extent_free_bytes() <= cache_limit_now()))
-        return SIZE_MAX; /* nothing is beyond it */
-    keep_note_excess();
-    return cache_limit_now();
-}
-
-/* --- giving mappings back --------------------------------------------------------------------- */
-
-struct piece {
-    uintptr_t address;
-    size_t bytes;
-    size_t held_bytes; /* what of them was charged for */
-    bool stays;        /* without its memory */
-    bool is_moved;     /* of struct extent */
-};
-
-/* Addresses without memory cost the system little, but there may be a limit on them. */
-static size_t empty_limit(void) { return large.stats.live_bytes + LARGE_CACHE_MIN_BYTES; }
-
-static struct piece take_out(struct extent *extent, bool may_stay) {
-    struct piece piece = {.held_bytes = extent->is_empty ? 0 : extent->bytes};
-    piece.stays = may_stay && extent_is_between(extent) &&
-                  extent_empty_bytes() + extent->bytes <= empty_limit();
-    if (!piece.stays)
-        extent = extent_absorb_empty(extent);
-    piece.address = extent->address;
-    piece.bytes = extent->bytes;
-    piece.is_moved = extent->is_moved;
-    extent_forget(extent);
-    return piece;
-}
-
-/* With the lock held: takes expired extents out of every table; what they covered is the caller's
- * to give back after the unlock. (Not later than the unlock may another mapping appear there.) */
-static unsigned take_expired(struct piece *pieces, uint64_t before_ms, size_t limit_bytes) {
-    unsigned count = 0;
-    struct extent *extent;
-    while (count < EXPIRE_BATCH && (extent = extent_take_expired(before_ms, limit_bytes)) != NULL) {
-        if (extent->freed_ms < before_ms) {
-            keep_note_expired(&large.keep, extent->bytes);
-            large.longest = 0;
-        } else {
-            keep_note_gone(&large.keep, extent->bytes);
-        }
-        pieces[count++] = take_out(extent, true);
-    }
-    while (count < EXPIRE_BATCH && UNLIKELY(extent_empty_bytes() > empty_limit()))
-        pieces[count++] = take_out(extent_take_empty(), false);
-    return count;
-}
-
-/* All there is, of both kinds. */
-static unsigned take_any(struct piece *pieces) {
-    unsigned count = 0;
-    struct extent *extent;
-    while (count < EXPIRE_BATCH && ((extent = extent_take_expired(UINT64_MAX, 0)) != NULL ||
-                                    (extent = extent_take_empty()) != NULL))
-        pieces[count++] = take_out(extent, false);
-    return count;
-}
-
-/* Its addresses stay ours. `is_zero`: its memory went. Returns the bytes that did. */
-static size_t keep(const struct piece *piece, bool is_zero) {
-    bool is_empty = is_zero || piece->held_bytes < piece->bytes;
-    uint64_t now = os_clock_ms();
-    enter_lock();
-    bool kept = extent_reserve_descriptors(1) &&
-                pagemap_prepare(piece->address, piece->address + piece->bytes - 1);
-    if (kept) {
-        struct extent *extent = extent_new(piece->address, piece->bytes, is_zero, EXTENT_BUSY);
-        extent->is_empty = is_empty;
-        extent_note_moved(extent, piece->is_moved);
-        extent_put(extent, now);
-    }
-    leave_lock();
-    if (kept && !is_empty)
-        return 0;
-    account_give(piece->held_bytes); /* or lost */
-    return piece->held_bytes;
-}
-
-/* A mapping that the system does not take back (it can run out of mappings by splitting one) stays
- * ours, too. */
-static size_t give_back_piece(const struct piece *piece) {
-    void *memory = (void *)piece->address;
-    if (piece->stays && os_purge(memory, piece->bytes))
-        return keep(piece, true);
-    if (!os_unmap(memory, piece->bytes))
-        return keep(piece, os_purge(memory, piece->bytes));
-    fetch_add_relaxed(&large.stats.unmappings, 1);
-    account_give(piece->held_bytes);
-    return piece->held_bytes;
-}
-
-static size_t give_back(const struct piece *pieces, unsigned count) {
-    size_t bytes = 0;
-    for (unsigned i = 0; i < count; i++)
-        bytes += give_back_piece(&pieces[i]);
-    return bytes;
-}
-
-size_t large_purge(void) {
-    struct piece pieces[EXPIRE_BATCH];
-    size_t bytes = 0;
-    size_t rounds = (extent_free_count() + extent_empty_count()) / EXPIRE_BATCH + 1;
-    while (rounds-- > 0) {
-        enter_lock();
-        unsigned count = take_any(pieces);
-        leave_lock();
-        bytes += give_back(pieces, count);
-    }
-    return bytes;
-}
-
-size_t large_purge_expired(uint64_t before_ms) {
-    struct piece pieces[EXPIRE_BATCH];
-    size_t bytes = 0;
-    size_t rounds = extent_free_count() / EXPIRE_BATCH + 1;
-    while (rounds-- > 0) {
-        enter_lock();
-        unsigned count = take_expired(pieces, before_ms, cache_limit());
-        leave_lock();
-        bytes += give_back(pieces, count);
-    }
-    return bytes;
 }
 
 /* --- allocation ------------------------------------------------------------------------------- */
@@ -342,19 +197,19 @@ static struct extent *lengthen_cached(size_t bytes, uint64_t now) {
 }
 
 void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
-    struct piece pieces[EXPIRE_BATCH];
+    struct large_piece pieces[LARGE_PIECES];
     bytes = round_up(bytes != 0 ? bytes : 1, os_page_bytes);
     uint64_t now = os_clock_ms();
 
     enter_lock();
-    unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
+    unsigned count = large_take_expired(pieces, option_purge_before(now));
     struct extent *extent = take_free(bytes, alignment, now);
     if (extent != NULL)
         make_live(extent, bytes);
     else if (alignment <= os_page_bytes)
         extent = lengthen_cached(bytes, now);
     leave_lock();
-    give_back(pieces, count);
+    large_give_back(pieces, count);
     if (extent == NULL)
         extent = map_new(bytes, alignment, now);
     if (extent == NULL)
@@ -367,7 +222,7 @@ void *large_alloc(size_t bytes, size_t alignment, bool *is_zero) {
 }
 
 enum fault large_free(void *pointer) {
-    struct piece pieces[EXPIRE_BATCH];
+    struct large_piece pieces[LARGE_PIECES];
     uintptr_t start;
     size_t bytes;
     uint64_t now = os_clock_ms();
@@ -385,9 +240,9 @@ enum fault large_free(void *pointer) {
     if (extent->bytes > large.longest)
         large.longest = extent->bytes;
     extent_put(extent, now);
-    unsigned count = take_expired(pieces, option_purge_before(now), cache_limit());
+    unsigned count = large_take_expired(pieces, option_purge_before(now));
     leave_lock();
-    give_back(pieces, count);
+    large_give_back(pieces, count);
     watch_note_free();
     return FAULT_NONE;
 }
@@ -424,7 +279,7 @@ static bool grow(struct extent *extent, size_t bytes) {
 }
 
 void *large_resize(void *pointer, size_t bytes) {
-    struct piece pieces[EXPIRE_BATCH];
+    struct large_piece pieces[LARGE_PIECES];
     unsigned count = 0;
     void *result = NULL;
     uint64_t now = os_clock_ms();
@@ -436,14 +291,14 @@ void *large_resize(void *pointer, size_t bytes) {
         bytes += extent->front_bytes;
         if (bytes <= extent->bytes) {
             shrink(extent, bytes, now);
-            count = take_expired(pieces, option_purge_before(now), cache_limit());
+            count = large_take_expired(pieces, option_purge_before(now));
             result = pointer;
         } else if (grow(extent, bytes)) {
             result = (void *)extent_block(extent);
         }
     }
     leave_lock();
-    give_back(pieces, count);
+    large_give_back(pieces, count);
     watch_note_free();
     return result;
 }

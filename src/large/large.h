@@ -61,6 +61,10 @@ size_t large_purge(void);
  * addresses between others of ours, which stay (extent.h). */
 size_t large_purge_expired(uint64_t before_ms);
 
+/* After the heap has grown by so much elsewhere: gives back as much of the cache, however young; a
+ * little at a time is put off until it is worth a system call. Returns the bytes. */
+size_t large_purge_some(size_t bytes);
+
 /* With the lock held: verifies extents, lists and counters. */
 bool large_verify(struct violation *violation);
 
