@@ -122,17 +122,20 @@ void cache_serve_request(struct cache *cache) {
     cache_purge_pages(cache);
 }
 
-/* Of other classes than the one that needs memory now. Returns the bytes. */
+/* Of other classes than the one that needs memory now, but for empty slabs, which the next malloc
+ * is likely to need. Returns the bytes. */
 static size_t purge_sparse(struct cache *cache, unsigned needed, size_t bytes) {
     size_t looks = LOOKED_AT_MAX * ((bytes >> TINY_SLAB_SHIFT) + 1);
     size_t purged = 0;
     for (unsigned i = 0; i < TINY_CLASSES; i++) {
         unsigned cls = cache->purge_class;
-        struct slab *slab;
-        while (cls != needed && (slab = cache_bin(cache, cls)->lists[LIST_SPARSE]) != NULL) {
+        struct slab *next, *slab = cache_bin(cache, cls)->lists[LIST_SPARSE];
+        for (; cls != needed && slab != NULL; slab = next) {
+            next = slab->next;
             if (purged >= bytes || looks-- == 0)
                 return purged;
-            purged += purge_listed(cache, slab);
+            if (slab->countdown_start != COUNTDOWN_NEVER)
+                purged += purge_listed(cache, slab);
         }
         cache->purge_class = (uint8_t)((cls + 1) % TINY_CLASSES);
     }

@@ -29,8 +29,7 @@ static size_t empty_limit(void) { return large.stats.live_bytes + LARGE_CACHE_MI
 
 static struct large_piece take_out(struct extent *extent, bool may_stay) {
     struct large_piece piece = {.held_bytes = extent->is_empty ? 0 : extent->bytes};
-    piece.stays = may_stay && extent_is_between(extent) &&
-                  extent_empty_bytes() + extent->bytes <= empty_limit();
+    piece.stays = may_stay && extent_empty_bytes() + extent->bytes <= empty_limit();
     if (!piece.stays)
         extent = extent_absorb_empty(extent);
     piece.address = extent->address;
@@ -47,11 +46,12 @@ unsigned large_take_expired(struct large_piece *pieces, uint64_t before_ms) {
     while (count < LARGE_PIECES && (extent = extent_take_expired(before_ms, limit_bytes)) != NULL) {
         if (extent->freed_ms < before_ms) {
             keep_note_expired(&large.keep, extent->bytes);
+            keep_note_expired(&large.made_up, extent->bytes);
             large.longest = 0;
         } else {
             keep_note_gone(&large.keep, extent->bytes);
         }
-        pieces[count++] = take_out(extent, true);
+        pieces[count++] = take_out(extent, extent_is_between(extent));
     }
     while (count < LARGE_PIECES && UNLIKELY(extent_empty_bytes() > empty_limit()))
         pieces[count++] = take_out(extent_take_empty(), false);
@@ -134,31 +134,39 @@ size_t large_purge_expired(uint64_t before_ms) {
     return bytes;
 }
 
+/* What has been missed before stays, half of it the first time: a program that frees a large block,
+ * grows by small ones, and needs the large one again, does so for as long as it grows. */
+static size_t may_be_owed(void) {
+    size_t bytes = extent_free_bytes();
+    return bytes > large.made_up.learned ? bytes - large.made_up.learned : 0;
+}
+
 /* With the lock held. */
 static unsigned take_owed(struct large_piece *pieces) {
     unsigned count = 0;
-    struct extent *extent;
-    size_t free_bytes;
-    while (count < LARGE_PIECES && (free_bytes = extent_free_bytes()) > 0 &&
-           (large.owed >= MAKE_UP_LEAST_BYTES || large.owed >= free_bytes)) {
-        size_t left = large.owed < free_bytes ? free_bytes - large.owed : 0;
-        if ((extent = extent_take_expired(0, left)) == NULL)
+    size_t most;
+    while (count < LARGE_PIECES && (most = may_be_owed()) > 0 &&
+           (large.owed >= MAKE_UP_LEAST_BYTES || large.owed >= most)) {
+        size_t wanted = large.owed < most ? large.owed : most;
+        struct extent *extent = extent_take_expired(0, extent_free_bytes() - wanted);
+        if (extent == NULL)
             break;
+        keep_note_gone(&large.made_up, extent->bytes / 2);
         large.owed -= extent->bytes < large.owed ? extent->bytes : large.owed;
-        pieces[count++] = take_out(extent, true);
+        pieces[count++] = take_out(extent, true); /* a second free of it is still told as that */
     }
+    if (large.owed > may_be_owed())
+        large.owed = may_be_owed();
     return count;
 }
 
 size_t large_purge_some(size_t bytes) {
     struct large_piece pieces[LARGE_PIECES];
-    if (extent_free_bytes() == 0)
+    if (may_be_owed() == 0)
         return 0;
     lock_acquire(&large.lock, RANK_LARGE);
     large.owed += bytes;
     unsigned count = take_owed(pieces);
-    if (large.owed > extent_free_bytes())
-        large.owed = extent_free_bytes();
     lock_release(&large.lock, RANK_LARGE);
     return large_give_back(pieces, count);
 }

@@ -6,7 +6,6 @@
 #include "../expect.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 #include "cache/hot.h"
@@ -18,14 +17,6 @@ enum { BYTES = 5000, BLOCKS = 204 * 20, KEPT = 17 };
 #include "thinned.h"
 
 static unsigned cls;
-
-/* The row is that of the processor, which is to stay the same. */
-static void stay_here(void) {
-    cpu_set_t here;
-    CPU_ZERO(&here);
-    CPU_SET((size_t)sched_getcpu(), &here);
-    EXPECT(sched_setaffinity(0, sizeof here, &here) == 0);
-}
 
 static void set_up(void) {
     stay_here();

@@ -204,6 +204,8 @@ Test(giveback, growth_is_made_up_for_by_the_other_zone, .init = set_up) {
 
 Test(giveback, a_heap_as_large_as_before_makes_no_system_calls, .init = set_up) {
     static char *others[BLOCKS / 8];
+    stay_here();
+    choose("purge_delay=never"); /* nor for its age */
     for (int round = 0; round < 6; round++) {
         if (round == 2)
             os_inject(OS_PURGE | OS_COMMIT | OS_MAP, 0, 1000000);

@@ -6,8 +6,6 @@
  * another, half is made up for at least; of one block, all. */
 #include "../expect.h"
 
-#include <string.h>
-
 #include "core/account.h"
 #include "core/keep.h"
 #include "core/options.h"
@@ -21,6 +19,7 @@ enum { BYTES = 1024, BLOCKS = 32 * 1024, KEPT = 40 };
 /* Nothing goes for its age, nor because there is much of it. */
 static void set_up(void) {
     quiet_os();
+    stay_here();
     heap_set_up();
     zones[ZONE_TINY].next_purge_ms = zones[ZONE_SMALL].next_purge_ms = UINT64_MAX;
     cache_self->next_look_ms = UINT64_MAX;
@@ -155,4 +154,70 @@ Test(make_up, of_large_not_a_little_at_a_time, .init = set_up) {
     EXPECT_EQ(large_purge_some(1024 * MIB), 0); /* what can't be given back is not owed later */
     EXPECT_EQ(heap_free(take_large(8 * MIB)), FAULT_NONE);
     EXPECT(SLM_TORTURE || cached() >= 8 * MIB);
+}
+
+/* A second free of one whose memory went is no less exact for it. */
+Test(make_up, what_went_of_large_is_still_known, .init = set_up) {
+    char *block = take_large(8 * MIB);
+    EXPECT_EQ(heap_free(block), FAULT_NONE);
+    large_purge_some(1024 * MIB);
+    EXPECT_EQ(cached(), 0);
+    EXPECT(SLM_TORTURE || heap_free(block) == FAULT_DOUBLE_FREE);
+    expect_whole();
+}
+
+/* A heap that grows by what the loop body keeps, round after round, while it needs the same again
+ * that it has just freed: that goes a few times, not as often as the heap grows. */
+enum { ROUNDS = 64, MISSED_MOST = 4 };
+
+static size_t purged_slabs(void) {
+    return zones[ZONE_TINY].purges + zones[ZONE_SMALL].purges;
+}
+
+Test(make_up, a_large_block_that_is_missed_stays, .init = set_up) {
+    size_t went = 0;
+    take_large(20 * MIB);
+    for (int round = 0; round < ROUNDS; round++) {
+        EXPECT_EQ(heap_free(take_large(8 * MIB)), FAULT_NONE);
+        size_t before = cached();
+        for (size_t i = 0; i < BLOCKS / ROUNDS * 2; i++)
+            EXPECT(heap_malloc(BYTES) != NULL);
+        went += before - cached();
+    }
+    EXPECT(went > 0);
+    EXPECT(SLM_TORTURE || went <= MISSED_MOST * 8 * MIB);
+    EXPECT(SLM_TORTURE || cached() >= 6 * MIB);
+}
+
+Test(make_up, slabs_that_are_missed_stay, .init = set_up) {
+    take_large(20 * MIB);
+    size_t start = purged_slabs();
+    size_t went = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < BLOCKS / 4; i++)
+            fill_block(i, heap_malloc(BYTES));
+        for (size_t i = 0; i < BLOCKS / 4; i++)
+            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+        size_t before = resident_bytes(ZONE_TINY);
+        take_large(MIB);
+        went += before - resident_bytes(ZONE_TINY);
+    }
+    EXPECT(SLM_TORTURE || purged_slabs() > start);
+    EXPECT(SLM_TORTURE || went <= MISSED_MOST * (size_t)BLOCKS / 4 * BYTES);
+}
+
+/* The next malloc is likely to need it. */
+Test(make_up, an_empty_slab_that_a_thread_keeps_stays, .init = set_up) {
+    unsigned cls = class_of(BYTES);
+    size_t count = 2 * class_slots(cls, 0) + 1;
+    take_large(20 * MIB);
+    for (size_t i = 0; i < count; i++)
+        fill_block(i, heap_malloc(BYTES));
+    for (size_t i = 0; i < count; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    EXPECT(SLM_TORTURE || cache_self->bins[cls].lists[LIST_SPARSE] != NULL);
+    size_t before = resident_bytes(ZONE_TINY);
+    for (int i = 0; i < 20; i++)
+        take_large(MIB);
+    EXPECT(SLM_TORTURE || resident_bytes(ZONE_TINY) == before);
 }

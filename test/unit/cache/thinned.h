@@ -3,6 +3,7 @@
 #ifndef SLM_TEST_UNIT_CACHE_THINNED_H
 #define SLM_TEST_UNIT_CACHE_THINNED_H
 
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -22,6 +23,14 @@ static inline size_t resident_bytes(enum zone_kind kind) {
     for (size_t i = 0; i < span / os_page_bytes; i++)
         bytes += (vector[i] & 1) * os_page_bytes;
     return bytes;
+}
+
+/* The row of SMALL is that of the processor: on another one the heap would grow. */
+static inline void stay_here(void) {
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET((unsigned)sched_getcpu(), &here);
+    EXPECT(sched_setaffinity(0, sizeof here, &here) == 0);
 }
 
 static inline void fill_block(size_t i, char *block) {
