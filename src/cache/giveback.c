@@ -166,9 +166,11 @@ void cache_make_up(struct cache *cache, unsigned cls) {
     if (LIKELY(bytes == 0))
         return;
     size_t purged = purge_empty(cls, bytes);
-    if (purged < bytes && cls < CLASS_COUNT && !keeps_all())
+    if (purged >= bytes || option_get(OPTION_huge_pages))
+        return;
+    if (cls < CLASS_COUNT && !keeps_all())
         purged += large_purge_some(bytes - purged);
-    if (purged >= bytes || cache_is_borrowed(cache) || option_get(OPTION_huge_pages))
+    if (purged >= bytes || cache_is_borrowed(cache))
         return;
     purged += purge_sparse(cache, cls, bytes - purged);
     if (purged < bytes)

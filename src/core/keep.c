@@ -18,9 +18,10 @@ void keep_note_missed(struct keep *keep, size_t bytes) {
         return;
     }
     keep->gone -= missed;
-    keep->learned += missed;
+    store_relaxed(&keep->learned, keep->learned + missed);
 }
 
 void keep_note_expired(struct keep *keep, size_t bytes) {
-    keep->learned -= bytes < keep->learned ? bytes : keep->learned;
+    size_t learned = keep->learned;
+    store_relaxed(&keep->learned, learned - (bytes < learned ? bytes : learned));
 }

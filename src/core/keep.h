@@ -19,7 +19,7 @@
 #include "core/params.h"
 
 struct keep {
-    size_t learned;    /* bytes kept beyond the bound */
+    size_t learned;    /* bytes kept beyond the bound; others may look */
     size_t gone;       /* bytes that went before their time, which would be kept until then: */
     uint64_t until_ms; /* what is needed later is not missed */
 };

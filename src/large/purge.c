@@ -138,7 +138,8 @@ size_t large_purge_expired(uint64_t before_ms) {
  * grows by small ones, and needs the large one again, does so for as long as it grows. */
 static size_t may_be_owed(void) {
     size_t bytes = extent_free_bytes();
-    return bytes > large.made_up.learned ? bytes - large.made_up.learned : 0;
+    size_t learned = load_relaxed(&large.made_up.learned);
+    return bytes > learned ? bytes - learned : 0;
 }
 
 /* With the lock held. */
