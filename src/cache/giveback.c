@@ -123,7 +123,9 @@ void cache_serve_request(struct cache *cache) {
 }
 
 /* Of other classes than the one that needs memory now, but for empty slabs, which the next malloc
- * is likely to need. Returns the bytes. */
+ * is likely to need. Returns the bytes. Growth by slabs looks no further than at one of those: it
+ * comes bit by bit, and what is sparse by then is often about to be empty. (perf/bench
+ * grow-strings: 1.3 times the page faults without that, and as much memory.) */
 static size_t purge_sparse(struct cache *cache, unsigned needed, size_t bytes) {
     size_t looks = LOOKED_AT_MAX * ((bytes >> TINY_SLAB_SHIFT) + 1);
     size_t purged = 0;
@@ -136,6 +138,8 @@ static size_t purge_sparse(struct cache *cache, unsigned needed, size_t bytes) {
                 return purged;
             if (slab->countdown_start != COUNTDOWN_NEVER)
                 purged += purge_listed(cache, slab);
+            else if (needed < CLASS_COUNT)
+                return purged;
         }
         cache->purge_class = (uint8_t)((cls + 1) % TINY_CLASSES);
     }
