@@ -12,10 +12,9 @@ enum { GROUP_HARD_PARTS = 15, GROUP_SOFT_PARTS = 12, GROUP_PARTS = 16, SOFT_STEP
 struct account account = {.hard = SIZE_MAX, .soft = SIZE_MAX, .soft_mark = SIZE_MAX};
 
 /* Two threads at once may count a little too much, or too little. */
-static void note_growth(size_t held) {
-    size_t most = load_relaxed(&account.held_most);
+static void note_growth(size_t held, size_t most) {
     store_relaxed(&account.held_most, held);
-    if (held > MAKE_UP_ALL_FROM_BYTES && held > most)
+    if (held > MAKE_UP_ALL_FROM_BYTES)
         fetch_add_relaxed(&account.growth, held - most);
 }
 
@@ -26,8 +25,9 @@ bool account_take(size_t bytes) {
         fetch_add_relaxed(&account.refused, 1);
         return false;
     }
-    if (held > load_relaxed(&account.held_most))
-        note_growth(held);
+    size_t most = load_relaxed(&account.held_most);
+    if (held > most)
+        note_growth(held, most);
     bool is_large_now = held >= BACKGROUND_MIN_BYTES && held - bytes < BACKGROUND_MIN_BYTES;
     if (UNLIKELY(is_large_now || held > load_relaxed(&account.soft_mark)))
         watch_note_growth();

@@ -18,10 +18,15 @@
 #include "core/options.h"
 #include "core/params.h"
 
-struct keep {
-    size_t learned;    /* bytes kept beyond the bound; others may look */
+struct keep_lesson {
+    size_t learned;    /* bytes that were missed; others may look */
     size_t gone;       /* bytes that went before their time, which would be kept until then: */
     uint64_t until_ms; /* what is needed later is not missed */
+};
+
+struct keep {
+    struct keep_lesson excess;  /* of what went as more than the bound; `learned` is beyond that */
+    struct keep_lesson made_up; /* of what went for growth elsewhere; `learned` goes no more so */
 };
 
 /* Any of them has been beyond its first bound: this is no small program. */
@@ -34,7 +39,7 @@ static inline size_t keep_most(const struct keep *keep, size_t live_bytes) {
         return SIZE_MAX;
     if (!load_relaxed(&keep_had_excess))
         least *= KEEP_FREE_CREDIT;
-    return (live_bytes > least ? live_bytes : (size_t)least) + keep->learned;
+    return (live_bytes > least ? live_bytes : (size_t)least) + keep->excess.learned;
 }
 
 /* There is more than that: from now on the bound is keep_free. */
@@ -43,13 +48,24 @@ static inline void keep_note_excess(void) { store_relaxed(&keep_had_excess, true
 /* So much goes back because of it. */
 void keep_note_gone(struct keep *keep, size_t bytes);
 
+/* So much goes back because the heap has grown elsewhere. Only half of it can be missed: a program
+ * that frees what it needs again, and grows meanwhile, does so for as long as it grows, and comes
+ * to keep all; one that misses something once need not keep all for that. */
+void keep_note_made_up(struct keep *keep, size_t bytes);
+
+/* Of so much free memory, what may. With or without the lock. */
+static inline size_t keep_may_make_up(const struct keep *keep, size_t bytes) {
+    size_t stays = load_relaxed(&keep->made_up.learned);
+    return bytes > stays ? bytes - stays : 0;
+}
+
 /* So much was kept until it was old, in vain. */
 void keep_note_expired(struct keep *keep, size_t bytes);
 
 /* So much memory was taken from the system. */
 COLD void keep_note_missed(struct keep *keep, size_t bytes);
 static inline void keep_note_needed(struct keep *keep, size_t bytes) {
-    if (UNLIKELY(keep->gone > 0))
+    if (UNLIKELY((keep->excess.gone | keep->made_up.gone) > 0))
         keep_note_missed(keep, bytes);
 }
 

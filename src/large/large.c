@@ -34,12 +34,6 @@ static void count_live(struct extent *extent, bool born) {
         store_relaxed(&stats->peak_bytes, held);
 }
 
-/* So much memory was taken from the system. */
-static void note_needed(size_t bytes) {
-    keep_note_needed(&large.keep, bytes);
-    keep_note_needed(&large.made_up, bytes);
-}
-
 /* --- allocation ------------------------------------------------------------------------------- */
 
 static void make_live(struct extent *extent, size_t used_bytes) {
@@ -120,7 +114,7 @@ static struct extent *take_free(size_t bytes, size_t alignment, uint64_t now) {
         return NULL;
     }
     extent->is_empty = false;
-    note_needed(extent->bytes);
+    keep_note_needed(&large.keep, extent->bytes);
     watch_note_growth();
     return extent;
 }
@@ -138,7 +132,7 @@ static struct extent *map_new(size_t bytes, size_t alignment, uint64_t now) {
     if (extent != NULL) {
         store_relaxed(&large.stats.mappings, large.stats.mappings + 1);
         make_live(extent, bytes);
-        note_needed(bytes);
+        keep_note_needed(&large.keep, bytes);
         watch_note_growth();
     }
     leave_lock();
@@ -175,7 +169,7 @@ static bool remap(struct extent *extent, size_t bytes) {
     if (moved == NULL)
         account_give(bytes - old_bytes);
     else
-        note_needed(bytes - old_bytes);
+        keep_note_needed(&large.keep, bytes - old_bytes);
     extent_show(extent, to, to_bytes);
     count_live(extent, true);
     return moved != NULL;

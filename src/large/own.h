@@ -13,8 +13,7 @@ struct large {
     struct large_stats stats;
     struct keep keep;
     size_t longest; /* extent freed since one has last been kept in vain */
-    size_t owed;    /* bytes to give back for what the heap has grown by elsewhere, */
-    struct keep made_up; /* which are so, if they are not missed */
+    size_t owed;    /* bytes to give back for what the heap has grown by elsewhere */
 };
 
 extern struct large large HIDDEN;

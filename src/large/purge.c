@@ -46,7 +46,6 @@ unsigned large_take_expired(struct large_piece *pieces, uint64_t before_ms) {
     while (count < LARGE_PIECES && (extent = extent_take_expired(before_ms, limit_bytes)) != NULL) {
         if (extent->freed_ms < before_ms) {
             keep_note_expired(&large.keep, extent->bytes);
-            keep_note_expired(&large.made_up, extent->bytes);
             large.longest = 0;
         } else {
             keep_note_gone(&large.keep, extent->bytes);
@@ -134,13 +133,7 @@ size_t large_purge_expired(uint64_t before_ms) {
     return bytes;
 }
 
-/* What has been missed before stays, half of it the first time: a program that frees a large block,
- * grows by small ones, and needs the large one again, does so for as long as it grows. */
-static size_t may_be_owed(void) {
-    size_t bytes = extent_free_bytes();
-    size_t learned = load_relaxed(&large.made_up.learned);
-    return bytes > learned ? bytes - learned : 0;
-}
+static size_t may_be_owed(void) { return keep_may_make_up(&large.keep, extent_free_bytes()); }
 
 /* With the lock held. */
 static unsigned take_owed(struct large_piece *pieces) {
@@ -152,7 +145,7 @@ static unsigned take_owed(struct large_piece *pieces) {
         struct extent *extent = extent_take_expired(0, extent_free_bytes() - wanted);
         if (extent == NULL)
             break;
-        keep_note_gone(&large.made_up, extent->bytes / 2);
+        keep_note_made_up(&large.keep, extent->bytes);
         large.owed -= extent->bytes < large.owed ? extent->bytes : large.owed;
         pieces[count++] = take_out(extent, true); /* a second free of it is still told as that */
     }

@@ -156,7 +156,6 @@ size_t zone_purge_expired(enum zone_kind kind, uint64_t before_ms) {
     if (bytes > 0) {
         lock_acquire(&zone->lock, RANK_ZONE);
         keep_note_expired(&zone->keep, bytes);
-        keep_note_expired(&zone->made_up, bytes);
         lock_release(&zone->lock, RANK_ZONE);
     }
     return bytes;
@@ -203,22 +202,22 @@ void zone_purge_excess(enum zone_kind kind) {
     store_release(&zone->has_purger, 0);
 }
 
-/* What has been missed after that stays, half of it the first time: as of LARGE (large/purge.c). */
 size_t zone_purge_some(enum zone_kind kind, size_t bytes) {
     struct zone *zone = &zones[kind];
     size_t shift = slab_shift_of(kind);
-    size_t keep = (KEEP_DIRTY_BYTES + load_relaxed(&zone->made_up.learned)) >> shift;
-    size_t dirty = load_relaxed(&zone->dirty);
+    size_t keep = (KEEP_DIRTY_BYTES >> shift) + load_relaxed(&zone->used) / KEEP_DIRTY_PART;
+    size_t may = keep_may_make_up(&zone->keep, load_relaxed(&zone->dirty) << shift) >> shift;
     size_t most = (bytes + ((size_t)1 << shift) - 1) >> shift;
-    keep += load_relaxed(&zone->used) / KEEP_DIRTY_PART;
-    if (dirty <= keep)
+    if (may <= keep)
         return 0;
-    if (most > dirty - keep)
-        most = dirty - keep;
+    if (most > may - keep)
+        most = may - keep;
     size_t purged = purge_zone(kind, (struct wanted){PURGE_ANY_AGE, most, 0});
-    lock_acquire(&zone->lock, RANK_ZONE);
-    keep_note_gone(&zone->made_up, purged / 2);
-    lock_release(&zone->lock, RANK_ZONE);
+    if (purged > 0) {
+        lock_acquire(&zone->lock, RANK_ZONE);
+        keep_note_made_up(&zone->keep, purged);
+        lock_release(&zone->lock, RANK_ZONE);
+    }
     return purged;
 }
 

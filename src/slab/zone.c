@@ -211,10 +211,8 @@ struct slab *zone_acquire(unsigned cls, uintptr_t owner) {
                       relink_fraction(zone->used << slab_shift_of(kind)));
         if (zone->used > zone->used_peak)
             store_relaxed(&zone->used_peak, zone->used);
-        if (slab->is_zero) {
+        if (slab->is_zero)
             keep_note_needed(&zone->keep, (size_t)1 << slab_shift_of(kind));
-            keep_note_needed(&zone->made_up, (size_t)1 << slab_shift_of(kind));
-        }
         if (zone->used + zone->dirty + zone->purging > zone->held_peak) {
             store_relaxed(&zone->held_peak, zone->used + zone->dirty + zone->purging);
             fetch_add_relaxed(&zone->growth, 1);

@@ -58,7 +58,6 @@ struct zone {
     size_t growth;        /* how much it has grown since zone_take_growth */
     uint8_t relink_fraction; /* by what it uses: of slabs from now on, when they are full */
     struct keep keep;
-    struct keep made_up;  /* of what went for growth elsewhere: more is not to, if it is missed */
     uint32_t has_purger;  /* a thread is giving back excess */
     uint64_t next_purge_ms;
     uint64_t purges; /* system calls that gave memory back */

@@ -12,8 +12,6 @@
 
 enum { KEPT_MOST = 40 << 20, ROUNDS = 3 };
 
-static const char purge_delay[] = "60000"; /* milliseconds */
-
 static pthread_barrier_t barrier;
 static size_t bytes_each;
 static unsigned doublings;
@@ -59,7 +57,7 @@ int main(int argc, char **argv) {
     size_t faults[ROUNDS];
     bytes_each = bytes / count;
     need_memory(bytes + bytes / 2);
-    CHECK(slm_option_set("purge_delay", purge_delay), "purge_delay");
+    CHECK(slm_option_set("purge_delay", "60000"), "purge_delay");
     pthread_t *threads = map_table(count * sizeof *threads);
     pthread_barrier_init(&barrier, NULL, (unsigned)count + 1);
     free(malloc(1));

@@ -50,11 +50,6 @@ static char *take(struct common *common) {
     return slab_slot_address(slab, slot);
 }
 
-static void expect_whole(void) {
-    struct violation violation = {0};
-    cr_assert(heap_verify(&violation), "%s", violation.what);
-}
-
 static enum fault fault;
 
 static void *free_in_thread(void *block) {

@@ -36,22 +36,12 @@ static size_t resident_in_both(void) {
     return resident_bytes(ZONE_TINY) + resident_bytes(ZONE_SMALL);
 }
 
-static void fill(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        fill_block(i, heap_malloc(BYTES));
-}
-
-static void expect_whole(void) {
-    struct violation violation = {0};
-    EXPECT(heap_verify(&violation));
-}
-
 /* A page that is pinned by a slot of 1 KiB may hold two. The torture build refuses a fifth of the
  * purges. */
 enum { PINNED = BLOCKS / KEPT * 2 * 4096 + (SLM_TORTURE ? BLOCKS * BYTES / 3 : 0) };
 
 Test(giveback, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
-    fill();
+    fill_all();
     thin_out();
     size_t before = resident_in_both();
     EXPECT(before >= (size_t)BLOCKS * BYTES);
@@ -60,13 +50,13 @@ Test(giveback, a_trim_leaves_the_pages_of_what_lives, .init = set_up) {
     EXPECT(resident_in_both() <= PINNED);
     expect_contents();
     expect_whole();
-    fill(); /* what was given back is used again */
+    fill_all(); /* what was given back is used again */
     EXPECT(zones[ZONE_TINY].used <= (size_t)BLOCKS / 64 + BLOCKS / KEPT / 64 + 8);
     expect_whole();
 }
 
 Test(giveback, purged_slabs_are_used_last_and_released_when_empty, .init = set_up) {
-    fill();
+    fill_all();
     thin_out();
     size_t used = zones[ZONE_TINY].used;
     cache_purge_pages(cache_self);
@@ -85,7 +75,7 @@ Test(giveback, purged_slabs_are_used_last_and_released_when_empty, .init = set_u
 static void *fill_and_thin_out(void *barrier) {
     heap_set_up();
     cache_self->next_look_ms = UINT64_MAX;
-    fill();
+    fill_all();
     thin_out();
     if (barrier != NULL) {
         pthread_barrier_wait(barrier);
@@ -145,7 +135,7 @@ static void call_slow_ways(void) {
 }
 
 Test(giveback, what_stays_sparse_goes_without_being_asked_for, .init = set_up) {
-    fill();
+    fill_all();
     thin_out();
     choose("purge_delay=0"); /* nothing is too young */
     call_slow_ways();
@@ -155,7 +145,7 @@ Test(giveback, what_stays_sparse_goes_without_being_asked_for, .init = set_up) {
 }
 
 Test(giveback, nothing_goes_for_its_age_if_purge_delay_is_never, .init = set_up) {
-    fill();
+    fill_all();
     thin_out();
     size_t before = resident_in_both();
     choose("purge_delay=never");
@@ -181,7 +171,7 @@ Test(giveback, an_empty_slab_that_nobody_came_back_for_is_given_up, .init = set_
 
 /* No request: but a heap that grows makes up for it with what it has. */
 Test(giveback, growth_is_made_up_for_by_what_is_free_in_other_classes, .init = set_up) {
-    fill();
+    fill_all();
     thin_out();
     size_t before = resident_in_both();
     for (size_t bytes = 0; bytes < before; bytes += 512)
@@ -192,9 +182,8 @@ Test(giveback, growth_is_made_up_for_by_what_is_free_in_other_classes, .init = s
 }
 
 Test(giveback, growth_is_made_up_for_by_the_other_zone, .init = set_up) {
-    fill();
-    for (size_t i = 0; i < BLOCKS; i++)
-        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+    fill_all();
+    free_all();
     size_t before = resident_in_both();
     for (size_t bytes = 0; bytes < before; bytes += 8192)
         memset(heap_malloc(8192), 1, 8192);
@@ -209,9 +198,8 @@ Test(giveback, a_heap_as_large_as_before_makes_no_system_calls, .init = set_up) 
     for (int round = 0; round < 6; round++) {
         if (round == 2)
             os_inject(OS_PURGE | OS_COMMIT | OS_MAP, 0, 1000000);
-        fill();
-        for (size_t i = 0; i < BLOCKS; i++)
-            EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+        fill_all();
+        free_all();
         for (size_t i = 0; i < BLOCKS / 8; i++)
             others[i] = memset(heap_malloc(8192), 1, 8192);
         for (size_t i = 0; i < BLOCKS / 8; i++)

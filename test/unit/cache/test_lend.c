@@ -21,14 +21,9 @@ static pthread_t sleeper;
 static pthread_barrier_t turn;
 static struct cache *sleepers_cache;
 
-static void fill(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        fill_block(i, heap_malloc(BYTES));
-}
-
 /* Fills, and sleeps until all is over but for the calls that the test wants. */
 static void *fill_and_sleep(void *unused) {
-    fill();
+    fill_all();
     sleepers_cache = cache_self;
     for (;;) {
         pthread_barrier_wait(&turn);
@@ -57,11 +52,6 @@ static void set_up(void) {
     pthread_barrier_init(&turn, NULL, 2);
     EXPECT(pthread_create(&sleeper, NULL, fill_and_sleep, NULL) == 0);
     pthread_barrier_wait(&turn);
-}
-
-static void expect_whole(void) {
-    struct violation violation = {0};
-    EXPECT(heap_verify(&violation));
 }
 
 /* As if another thread was giving the memory of these slots back. */

@@ -6,8 +6,6 @@
  * another, half is made up for at least; of one block, all. */
 #include "../expect.h"
 
-#include "core/account.h"
-#include "core/keep.h"
 #include "core/options.h"
 #include "large/large.h"
 
@@ -28,16 +26,6 @@ static void set_up(void) {
     store_relaxed(&option_values[OPTION_purge_delay], 3600000);
 }
 
-static void fill(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        fill_block(i, heap_malloc(BYTES));
-}
-
-static void free_all(void) {
-    for (size_t i = 0; i < BLOCKS; i++)
-        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
-}
-
 static char *take_large(size_t bytes) {
     char *block = heap_malloc(bytes);
     EXPECT(block != NULL);
@@ -50,16 +38,11 @@ static size_t cached(void) {
     return now.cached_bytes;
 }
 
-static void expect_whole(void) {
-    struct violation violation = {0};
-    EXPECT(heap_verify(&violation));
-}
-
-/* The torture build refuses a fifth of the purges, and holds back nothing that is to be missed. */
+/* The torture build refuses a fifth of the purges. */
 static const size_t slack = (SLM_TORTURE ? BLOCKS * BYTES / 3 : 0) + 2 * MIB;
 
 Test(make_up, large_blocks_by_empty_slabs, .init = set_up) {
-    fill();
+    fill_all();
     free_all();
     size_t before = resident_bytes(ZONE_TINY);
     EXPECT(SLM_TORTURE || before >= (size_t)BLOCKS * BYTES);
@@ -72,7 +55,7 @@ Test(make_up, large_blocks_by_empty_slabs, .init = set_up) {
 
 Test(make_up, a_large_block_that_grows_by_empty_slabs, .init = set_up) {
     enum fault fault;
-    fill();
+    fill_all();
     char *block = take_large(MIB);
     free_all();
     size_t before = resident_bytes(ZONE_TINY);
@@ -83,7 +66,7 @@ Test(make_up, a_large_block_that_grows_by_empty_slabs, .init = set_up) {
 }
 
 Test(make_up, large_blocks_by_free_pages_of_slabs_in_use, .init = set_up) {
-    fill();
+    fill_all();
     thin_out();
     size_t before = resident_bytes(ZONE_TINY);
     take_large(20 * MIB);
@@ -96,7 +79,7 @@ Test(make_up, large_blocks_by_free_pages_of_slabs_in_use, .init = set_up) {
 Test(make_up, slabs_by_what_is_kept_of_large_blocks, .init = set_up) {
     EXPECT_EQ(heap_free(take_large(40 * MIB)), FAULT_NONE);
     EXPECT(SLM_TORTURE || cached() >= 40 * MIB);
-    fill();
+    fill_all();
     EXPECT(cached() + (size_t)BLOCKS * BYTES / 2 <= 40 * MIB + slack);
     EXPECT(SLM_TORTURE || cached() > 0);
     for (size_t i = 0; i < BLOCKS; i += KEPT)
@@ -109,7 +92,7 @@ Test(make_up, the_heap_as_a_whole, .init = set_up) {
     char *block = take_large(24 * MIB);
     EXPECT_EQ(heap_free(block), FAULT_NONE);
     large_purge();
-    fill();
+    fill_all();
     free_all();
     size_t before = resident_bytes(ZONE_TINY);
     block = take_large(24 * MIB);
@@ -122,7 +105,7 @@ Test(make_up, a_heap_as_large_as_before_makes_no_system_calls, .init = set_up) {
         if (round == 2)
             os_inject(OS_PURGE | OS_COMMIT | OS_MAP, 0, 1000000);
         char *block = take_large(24 * MIB);
-        fill();
+        fill_all();
         EXPECT_EQ(heap_free(block), FAULT_NONE);
         free_all();
     }
@@ -132,7 +115,7 @@ Test(make_up, a_heap_as_large_as_before_makes_no_system_calls, .init = set_up) {
 Test(make_up, not_if_all_is_to_be_kept, .init = set_up) {
     store_relaxed(&option_values[OPTION_keep_free], OPTION_UNLIMITED);
     EXPECT_EQ(heap_free(take_large(40 * MIB)), FAULT_NONE);
-    fill();
+    fill_all();
     EXPECT(SLM_TORTURE || cached() >= 40 * MIB);
     free_all();
     size_t before = resident_bytes(ZONE_TINY);
@@ -170,7 +153,7 @@ Test(make_up, what_went_of_large_is_still_known, .init = set_up) {
  * that it has just freed: that goes a few times, not as often as the heap grows. */
 enum { ROUNDS = 64, MISSED_MOST = 4 };
 
-static size_t purged_slabs(void) {
+static size_t purge_calls(void) {
     return zones[ZONE_TINY].purges + zones[ZONE_SMALL].purges;
 }
 
@@ -191,7 +174,7 @@ Test(make_up, a_large_block_that_is_missed_stays, .init = set_up) {
 
 Test(make_up, slabs_that_are_missed_stay, .init = set_up) {
     take_large(20 * MIB);
-    size_t start = purged_slabs();
+    size_t start = purge_calls();
     size_t went = 0;
     for (int round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < BLOCKS / 4; i++)
@@ -202,7 +185,7 @@ Test(make_up, slabs_that_are_missed_stay, .init = set_up) {
         take_large(MIB);
         went += before - resident_bytes(ZONE_TINY);
     }
-    EXPECT(SLM_TORTURE || purged_slabs() > start);
+    EXPECT(SLM_TORTURE || purge_calls() > start);
     EXPECT(SLM_TORTURE || went <= MISSED_MOST * (size_t)BLOCKS / 4 * BYTES);
 }
 

@@ -37,6 +37,16 @@ static inline void fill_block(size_t i, char *block) {
     blocks[i] = memset(block, (int)(i % 127) + 1, BYTES);
 }
 
+static inline void fill_all(void) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        fill_block(i, heap_malloc(BYTES));
+}
+
+static inline void free_all(void) {
+    for (size_t i = 0; i < BLOCKS; i++)
+        EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
 /* One of KEPT stays, so that no slab becomes empty. */
 static inline void thin_out(void) {
     for (size_t i = 0; i < BLOCKS; i++)
@@ -53,6 +63,11 @@ static inline void expect_contents(void) {
 static inline void free_rest(void) {
     for (size_t i = 0; i < BLOCKS; i += KEPT)
         EXPECT_EQ(heap_free(blocks[i]), FAULT_NONE);
+}
+
+static inline void expect_whole(void) {
+    struct violation violation = {0};
+    cr_assert(heap_verify(&violation), "%s", violation.what);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Protects: how much free memory is kept (core/keep.h): as much as lives, or the option's value;
  * what went and is missed in time is kept from then on, no more than went; what is kept in vain is
- * not. */
+ * not; the same of what went for growth elsewhere, but half of it, and apart. */
 #include "../expect.h"
 
 #include "core/keep.h"
@@ -85,4 +85,17 @@ Test(keep, what_is_kept_in_vain_is_kept_no_longer) {
     EXPECT_EQ(keep_most(&keep, 0), 13 * MIB);
     keep_note_expired(&keep, 15 * MIB);
     EXPECT_EQ(keep_most(&keep, 0), 8 * MIB);
+}
+
+Test(keep, of_what_was_made_up_for_half_is_missed) {
+    struct keep keep = {0};
+    set(8 * MIB, 60000);
+    EXPECT_EQ(keep_may_make_up(&keep, 30 * MIB), 30 * MIB);
+    keep_note_made_up(&keep, 20 * MIB);
+    keep_note_needed(&keep, 20 * MIB);
+    EXPECT_EQ(keep_may_make_up(&keep, 30 * MIB), 20 * MIB);
+    EXPECT_EQ(keep_may_make_up(&keep, 10 * MIB), 0);
+    EXPECT_EQ(keep_most(&keep, 0), 8 * MIB); /* of which the bound knows nothing */
+    keep_note_expired(&keep, 4 * MIB);
+    EXPECT_EQ(keep_may_make_up(&keep, 30 * MIB), 24 * MIB);
 }
