@@ -73,6 +73,22 @@ HOT_INLINE unsigned bit_count(uint64_t word) {
     return (unsigned)((word * 0x0101010101010101u) >> 56);
 }
 
+/* Index of the set bit that has `rank` set bits below it; `word` must have more than `rank`.
+ * The byte is found by comparing all eight running counts at once (after Vigna, "Broadword
+ * Implementation of Rank/Select Queries", 2008). */
+static inline size_t bit_select(uint64_t word, unsigned rank) {
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t counts = word - ((word >> 1) & 0x5555555555555555u);
+    counts = (counts & 0x3333333333333333u) + ((counts >> 2) & 0x3333333333333333u);
+    counts = ((counts + (counts >> 4)) & 0x0f0f0f0f0f0f0f0fu) * ones; /* of a byte and all below */
+    uint64_t passed = ((rank * ones | ones << 7) - counts) >> 7 & ones; /* bytes with <= `rank` */
+    size_t shift = (size_t)((passed * ones) >> 56) * 8;
+    rank -= (unsigned)((counts << 8) >> shift) & 0xff;
+    for (word >>= shift; rank > 0; rank--)
+        word &= word - 1;
+    return shift + bit_lowest(word);
+}
+
 HOT_INLINE bool is_power_of_two(size_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
 /* The largest power of two that divides `n`; `n` must not be 0. */

@@ -74,11 +74,9 @@ bool slab_take(struct slab *slab, size_t *slot) {
     }
 }
 
-/* The first set bit from bit `from` % 64 on, round the end. (Where few are set, those behind a long
- * gap are picked more often: cheaper than to count them, and hard to foresee all the same.) */
-static size_t pick_bit(uint64_t word, uint64_t from) {
-    from %= 64;
-    return (bit_lowest(word >> from | word << (64 - from) % 64) + from) % 64;
+/* One of the set bits, each as likely as any other, by the low 32 bits of `random`. */
+static size_t pick_bit(uint64_t word, uint64_t random) {
+    return bit_select(word, (unsigned)((random & UINT32_MAX) * bit_count(word) >> 32));
 }
 
 size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random, uint8_t *word_used) {

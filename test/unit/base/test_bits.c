@@ -28,13 +28,17 @@ static unsigned naive_highest(uint64_t word) {
 
 static void check_word(uint64_t word) {
     EXPECT_EQ(bit_count(word), naive_count(word));
+    unsigned rank = 0;
+    for (unsigned i = 0; i < 64; i++)
+        if (word >> i & 1)
+            EXPECT_EQ(bit_select(word, rank++), i);
     if (word == 0)
         return;
     EXPECT_EQ(bit_lowest(word), naive_lowest(word));
     EXPECT_EQ(bit_highest(word), naive_highest(word));
 }
 
-Test(bits, count_lowest_and_highest_agree_with_their_definitions) {
+Test(bits, count_select_lowest_and_highest_agree_with_their_definitions) {
     uint64_t seed = 1;
     check_word(0);
     check_word(UINT64_MAX);

@@ -173,6 +173,44 @@ Test(slab, the_hint_serves_all_slots_and_the_last_freed_first) {
 }
 
 /* As a signal handler finds it in the middle of a malloc that has taken the last slot of a word. */
+Test(slab, at_random_each_free_slot_of_a_word_is_as_likely_as_any_other) {
+    static struct slab slab;
+    const uint64_t free_slots = (uint64_t)1 << 63 | 0x3ff; /* ten side by side, one far from them */
+    const unsigned draws = 11000;
+    unsigned drawn[64] = {0};
+    uint64_t seed = 1;
+    uint8_t word = 0;
+    format(&slab, 0, 0, false);
+    for (unsigned i = 0; i < draws; i++) {
+        slab.bits[0] = free_slots;
+        size_t slot = slab_take_random(&slab, slab.summary, random_next(&seed), &word);
+        EXPECT_AT(slot < 64 && (free_slots >> slot & 1) != 0, i);
+        EXPECT_EQ(slab.bits[0], free_slots & ~((uint64_t)1 << slot));
+        drawn[slot]++;
+    }
+    for (unsigned slot = 0; slot < 64; slot++)
+        if (free_slots >> slot & 1)
+            EXPECT_AT(drawn[slot] > draws / 11 * 85 / 100 && drawn[slot] < draws / 11 * 115 / 100,
+                      slot);
+}
+
+Test(slab, at_random_every_slot_is_handed_out_once) {
+    static struct slab slab;
+    static bool live[SLAB_SLOTS_MAX];
+    uint64_t seed = 1;
+    uint8_t word = 0;
+    for (unsigned cls = 0; cls < CLASS_COUNT; cls++) {
+        format(&slab, cls, cls, false);
+        memset(live, 0, sizeof live);
+        for (size_t i = 0; i < slab.slots; i++) {
+            size_t slot = slab_take_random(&slab, slab.summary, random_next(&seed), &word);
+            EXPECT_AT(slot < slab.slots && !live[slot], cls);
+            live[slot] = true;
+        }
+        EXPECT_EQ(slab.summary, 0);
+    }
+}
+
 Test(slab, a_summary_that_promises_too_much_is_mended) {
     static struct slab slab;
     size_t slot;
