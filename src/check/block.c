@@ -93,9 +93,12 @@ static void verify_kind(uintptr_t start, const struct record *record, enum call 
                         struct told told) {
     if (!check_policy.kinds)
         return;
-    if (call_facts[record->call].family != call_facts[call].family)
-        find(FAULT_MISMATCH, call, start, record, NULL, told);
-    else if (told.bytes != SIZE_NOT_TOLD && told.bytes != record->bytes)
+    if (call_facts[record->call].family != call_facts[call].family) {
+        if (check_is_mismatch(record->call, call))
+            find(FAULT_MISMATCH, call, start, record, NULL, told);
+        return;
+    }
+    if (told.bytes != SIZE_NOT_TOLD && told.bytes != record->bytes)
         find(FAULT_WRONG_SIZE, call, start, record, NULL, told);
     else if (!is_aligned_as_told(record, call, told))
         find(FAULT_WRONG_ALIGNMENT, call, start, record, NULL, told);

@@ -162,6 +162,11 @@ struct check_facts check_facts_of(uintptr_t start);
 /* Where the slot or LARGE block begins that `address` lies in, live or not; 0: in none. */
 uintptr_t check_block_start(uintptr_t address);
 
+/* --- kinds.c ---------------------------------------------------------------------------------- */
+
+/* Of two calls of different families: whether that is an error, as far as can be known. */
+bool check_is_mismatch(enum call made_by, enum call call);
+
 /* --- history.c: takes no lock ----------------------------------------------------------------- */
 
 enum { CHECK_EVENTS_MAX = 4 };

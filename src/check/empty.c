@@ -72,7 +72,7 @@ static void judge(uintptr_t start, enum call made_by, enum call call, struct tol
     if (!check_policy.kinds)
         return;
     if (call_facts[made_by].family != call_facts[call].family)
-        finding.fault = FAULT_MISMATCH;
+        finding.fault = check_is_mismatch(made_by, call) ? FAULT_MISMATCH : FAULT_NONE;
     else if (told.bytes != SIZE_NOT_TOLD && told.bytes != 0)
         finding.fault = FAULT_WRONG_SIZE;
     if (finding.fault != FAULT_NONE)

@@ -43,14 +43,14 @@ bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) 
     return find_by_section(table, base, section_of(base, parts, count));
 }
 
-static uint32_t gnu_hash_of(const char *name) {
+uint32_t os_symbols_gnu_hash(const char *name) {
     uint32_t hash = 5381;
     for (; *name != 0; name++)
         hash = hash * 33 + (unsigned char)*name;
     return hash;
 }
 
-static uint32_t hash_of(const char *name) {
+uint32_t os_symbols_hash(const char *name) {
     uint32_t hash = 0;
     for (; *name != 0; name++) {
         hash = (hash << 4) + (unsigned char)*name;
@@ -71,7 +71,7 @@ static ElfW(Sym) *next_by_gnu_hash(const struct os_symbols *table, const char *n
     const uint32_t *buckets =
         hash + HEADER_WORDS + hash[BLOOM_WORDS] * (sizeof(ElfW(Addr)) / sizeof *hash);
     const uint32_t *chains = buckets + hash[BUCKETS];
-    uint32_t wanted = gnu_hash_of(name);
+    uint32_t wanted = os_symbols_gnu_hash(name);
     uint32_t first = hash[FIRST_SYMBOL];
     uint32_t i = hash[BUCKETS] != 0 ? buckets[wanted % hash[BUCKETS]] : 0;
     bool is_last = i < first;
@@ -98,7 +98,7 @@ static ElfW(Sym) *next_by_hash(const struct os_symbols *table, const char *name,
     if (before != NULL)
         i = chains[before - table->symbols];
     else if (table->hash[BUCKETS] != 0)
-        i = buckets[hash_of(name) % table->hash[BUCKETS]];
+        i = buckets[os_symbols_hash(name) % table->hash[BUCKETS]];
     for (; i != 0; i = chains[i]) {
         const ElfW(Sym) *symbol = &table->symbols[i];
         bool is_defined = symbol->st_shndx != SHN_UNDEF || symbol->st_value != 0;
@@ -149,8 +149,10 @@ static uintptr_t find_in(const struct link_map *map, const char *name) {
     return symbol != NULL && symbol->st_shndx != SHN_UNDEF ? table.base + symbol->st_value : 0;
 }
 
-/* This library's own dynamic section, by which it is told in the loader's list. */
-extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+const struct link_map *os_symbols_files(void) {
+    struct program program = find_program();
+    return loaded_files(&program);
+}
 
 /* The first definition from `map` on; no further than the file that has this section. */
 static uintptr_t find_from(const struct link_map *map, const char *name, const ElfW(Dyn) *last) {
@@ -161,8 +163,7 @@ static uintptr_t find_from(const struct link_map *map, const char *name, const E
 }
 
 uintptr_t os_find_behind(const char *name) {
-    struct program program = find_program();
-    const struct link_map *map = loaded_files(&program);
+    const struct link_map *map = os_symbols_files();
     while (map != NULL && map->l_ld != _DYNAMIC)
         map = map->l_next;
     return map != NULL ? find_from(map->l_next, name, NULL) : 0;

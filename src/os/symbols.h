@@ -16,6 +16,17 @@ struct os_symbols {
     const uint32_t *hash;
 };
 
+/* This library's own dynamic section, by which it is told in the loader's list. The linker makes
+ * it, but not in static programs. */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+
+/* The first entry of that list; NULL: there is none. The program's own, at least, stays. */
+const struct link_map *os_symbols_files(void);
+
+/* As the two kinds of tables have them. */
+uint32_t os_symbols_gnu_hash(const char *name);
+uint32_t os_symbols_hash(const char *name);
+
 /* `parts`: the program headers of a file that lies at `base`. False: it has no table of symbols, or
  * none that is understood. */
 bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,

@@ -402,6 +402,25 @@ def run_unloaded(run, library):
         print(f"one call, two offsets: {offsets}")
 
 
+def run_apart(run, plain, *apart):
+    """A library that keeps to its own operators makes with malloc what it makes with new: nobody
+    can tell these two from each other then. One that finds ours changes nothing."""
+    made_by = {"malloc_delete": ("malloc", "operator delete"), "new_free": ("operator new", "free"),
+               "new_array_delete": (r"operator new\[\]", "operator delete")}
+    told = {scene: rf"\Aslabmalloc: mismatched free: {by}\(0x[0-9a-f]+\): allocated by {made}: "
+            for scene, (made, by) in made_by.items()}
+    for options in ("check_kinds=on", ALL):
+        for scene, pattern in told.items():
+            run.expect(options, (scene,), ABORT, None, [pattern])
+            run.expect(options, (scene, plain), ABORT, None, [pattern])
+        run.expect(options, ("exchange", plain), 0, [r"\Awhole\n\Z"], [])
+        for library in apart:
+            for scene in ("exchange", "malloc_delete", "new_free"):
+                run.expect(options, (scene, library), 0, [r"\Awhole\n\Z"], [])
+            run.expect(options, ("new_array_delete", library), ABORT, None,
+                       [told["new_array_delete"]])
+
+
 def main(child, group, *more):
     run = Run(child)
     globals()[f"run_{group}"](run, *more)
