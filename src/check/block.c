@@ -4,14 +4,12 @@
 #include "check/check.h"
 #include "check/fill.h"
 #include "check/history.h"
+#include "check/locks.h"
 #include "check/log.h"
 #include "check/quarantine.h"
 #include "check/record.h"
 #include "check/trace.h"
 #include "large/large.h"
-
-HOT_INLINE void enter(void) { lock_acquire_often(check_lock(), RANK_CHECK); }
-HOT_INLINE void leave(void) { lock_release_often(check_lock(), RANK_CHECK); }
 
 static struct check_finding describe(enum fault fault, enum call call, uintptr_t start,
                                      const struct record *record, const struct damage *damage,
@@ -44,14 +42,14 @@ void check_born(void *pointer, size_t bytes, size_t alignment, enum call call, b
     struct damage damage;
     struct record before = {0};
     history_prepare(&moment);
-    enter();
+    struct lock *lock = check_lock_block(start);
     struct place place = record_find(start, true);
     if (place.record != NULL) {
         before = *place.record;
         *place.record = (struct record){0}; /* not known: it has no canary yet */
         history_add(place.events, &moment, call, false, bytes);
     }
-    leave();
+    check_unlock_block(lock);
     if ((before.flags & RECORD_FILLED) &&
         !fill_verify(start, place.room, check_policy.freed_byte, &damage)) {
         find(FAULT_WRITE_AFTER_FREE, call, start, &before, &damage, NOTHING_TOLD);
@@ -125,18 +123,14 @@ static void fill(uintptr_t start, const struct place *place, const struct record
 }
 
 static void drop_large(uintptr_t start) {
-    enter();
+    struct lock *lock = check_lock_block(start);
     record_drop_large(start);
-    leave();
+    check_unlock_block(lock);
 }
 
 static enum check_outcome put_away(uintptr_t start, const struct place *place) {
     if (is_to_be_kept(place)) {
-        enter();
-        bool kept = quarantine_put(
-            (struct kept){start, place->record, place->room, place->is_large});
-        leave();
-        if (kept)
+        if (quarantine_put((struct kept){start, place->record, place->room, place->is_large}))
             return CHECK_KEEP;
     }
     if (place->is_large && !large_open((void *)start))
@@ -153,10 +147,10 @@ enum fault check_release(void *pointer, enum call call, struct told told,
     struct place place;
     history_prepare(&moment);
     *outcome = CHECK_GIVE;
-    enter();
+    struct lock *lock = check_lock_block(start);
     enum fault fault = record_examine(start, &place);
     if (fault != FAULT_NONE || place.record == NULL || place.record->flags == 0) {
-        leave();
+        check_unlock_block(lock);
         if (log_is_on() && fault == FAULT_NONE)
             check_log_freed(start, place.room, call);
         return fault;
@@ -165,7 +159,7 @@ enum fault check_release(void *pointer, enum call call, struct told told,
     bool filled = check_policy.fill_freed && !is_to_be_sealed(&place);
     place.record->flags = RECORD_DEAD | (filled ? RECORD_FILLED : 0);
     history_add(place.events, &moment, call, true, record.bytes);
-    leave();
+    check_unlock_block(lock);
     if (log_is_on())
         check_log_freed(start, record.bytes, call);
     verify_canary(start, &record, place.room, call);
@@ -177,12 +171,8 @@ enum fault check_release(void *pointer, enum call call, struct told told,
 
 /* The next that has to leave; its record as it is. */
 static struct kept take_evicted(bool all, struct record *record) {
-    if (!all && !quarantine_is_over())
-        return (struct kept){0};
-    enter();
     struct kept block = quarantine_take(all);
     *record = block.record != NULL ? *block.record : (struct record){0};
-    leave();
     return block;
 }
 
@@ -211,12 +201,12 @@ void *check_evict(enum call call, bool all) {
 size_t check_size(const void *pointer, bool *known, enum fault *fault) {
     struct place place;
     size_t bytes = 0;
-    enter();
+    struct lock *lock = check_lock_block((uintptr_t)pointer);
     *fault = record_examine((uintptr_t)pointer, &place);
     *known = *fault == FAULT_NONE && place.record != NULL && place.record->flags != 0;
     if (*known)
         bytes = place.record->bytes;
-    leave();
+    check_unlock_block(lock);
     return bytes;
 }
 
@@ -224,14 +214,14 @@ bool check_claim(void *pointer, enum call call, size_t *bytes, enum fault *fault
     uintptr_t start = (uintptr_t)pointer;
     struct place place;
     struct record record = {0};
-    enter();
+    struct lock *lock = check_lock_block(start);
     *fault = record_examine(start, &place);
     bool known = *fault == FAULT_NONE && place.record != NULL && place.record->flags != 0;
     if (known) {
         record = *place.record;
         place.record->flags = RECORD_DEAD;
     }
-    leave();
+    check_unlock_block(lock);
     if (!known)
         return false;
     *bytes = record.bytes;
@@ -244,11 +234,11 @@ void check_resized(void *pointer, size_t old_bytes, size_t bytes, enum call call
     uintptr_t start = (uintptr_t)pointer;
     struct moment moment;
     history_prepare(&moment);
-    enter();
+    struct lock *lock = check_lock_block(start);
     struct place place = record_find(start, true);
     if (place.record != NULL && call != CALL_NONE)
         history_add(place.events, &moment, call, false, bytes);
-    leave();
+    check_unlock_block(lock);
     if (check_policy.fill_new && bytes > old_bytes)
         memset((void *)(start + old_bytes), FILL_NEW, bytes - old_bytes);
     if (place.record == NULL)

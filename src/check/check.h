@@ -3,14 +3,14 @@
  *          block that the wrong function gives back, who allocated it, and what was never freed.
  * Owns:    a record of every slot and LARGE block that was allocated since checks began, in
  *          metadata memory; the quarantine; the call stacks seen; what was found wrong.
- * Locking: RANK_CHECK, the first of all, guards all of it, and is held for a few loads and stores;
- *          never while a block is filled or verified, never around a system call but for metadata.
+ * Locking: those of locks.h, the first of all, held for a few loads and stores; never while a block
+ *          is filled or verified, never around a system call but for metadata.
  *
  * How the hot paths are left without a test in them: checks are switched on once, before main. From
  * then on a thread that first calls gets `cache_dead`, which owns no slab and has no free slot; so
  * each of its calls goes the slow way, where `check_active` is tested, and then through here.
  * heap/checked.c is the way in: it takes memory from, and gives it to, the heap as it is without
- * checks, which serves such threads from the shared cache.
+ * checks, which serves such threads from the slabs that all share (cache/common.h).
  *
  *   malloc:  heap -> slot -> check_born: was it written to while free? | fill, canary | record LIVE
  *   free:    check_release: record DEAD | canary | kind and what is told | fill -> quarantine
@@ -24,8 +24,8 @@
  * Blocks from before checks began, and those of threads that ran before and have not entered a slow
  * path since, have no record: "not known". They are told apart exactly, for a record is LIVE only
  * between check_born and check_release of that very block, and everything that frees a known block
- * comes through here (its slab is the shared cache's, never a thread's own). A slab that was given
- * back and formatted anew has `is_new_life` set: then its table counts for nothing.
+ * comes through here (its slab is a row's or the shared cache's, never a thread's own). A slab that
+ * was given back and formatted anew has `is_new_life` set: then its table counts for nothing.
  *
  * A DEAD record whose slot is live by the bitmap is of a block in quarantine, or on its way. */
 #ifndef SLM_CHECK_CHECK_H
@@ -34,7 +34,6 @@
 #include "cache/cache.h"
 #include "core/call.h"
 #include "core/fault.h"
-#include "os/lock.h"
 
 /* What the options ask for, since check_start. */
 struct check_policy {
@@ -60,10 +59,6 @@ extern uint32_t check_active HIDDEN;
 
 /* Reads the options; true if any asks for checks, which are on from here. */
 bool check_start(void);
-
-extern struct lock check_lock_word HIDDEN;
-
-static inline struct lock *check_lock(void) { return &check_lock_word; }
 
 /* In a forked child. */
 void check_after_fork(void);

@@ -5,6 +5,7 @@
  * Addresses are handed out in order and used again only when all have been: a use of a freed one is
  * long found out. What nobody may access costs no memory, and the range is one mapping. */
 #include "check/check.h"
+#include "check/locks.h"
 #include "core/params.h"
 
 enum { BLOCKS = 1 << 22, LIVE = 0x80, CALL_MASK = 0x7f };

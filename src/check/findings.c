@@ -3,6 +3,7 @@
  * Locking: RANK_CHECK, taken inside. */
 #include "cache/cache.h"
 #include "check/check.h"
+#include "check/locks.h"
 
 enum { FINDINGS_MAX = 8 };
 

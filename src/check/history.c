@@ -3,11 +3,11 @@
 
 #include "check/stacks.h"
 
-void history_prepare(struct moment *moment) {
-    if (LIKELY(!check_policy.history))
-        return;
+void history_find_out(struct moment *moment) {
+    struct trace trace;
     moment->thread = os_thread_number();
-    trace_take(&moment->trace);
+    trace_take(&trace);
+    moment->stack = stacks_enter(&trace);
 }
 
 void history_add(struct event *events, const struct moment *moment, enum call call, bool frees,
@@ -16,7 +16,7 @@ void history_add(struct event *events, const struct moment *moment, enum call ca
         return;
     for (unsigned i = EVENTS - 1; i > 0; i--)
         events[i] = events[i - 1];
-    events[0] = (struct event){stacks_enter(&moment->trace), moment->thread, bytes, call, frees};
+    events[0] = (struct event){moment->stack, moment->thread, bytes, call, frees};
 }
 
 size_t check_history(uintptr_t start, struct check_event *events, size_t count) {

@@ -1,19 +1,22 @@
 /* Purpose: the last events of each block: which call, of which thread, from where.
  * Owns:    nothing: events lie with the records (record.h), stacks in stacks.c.
- * Locking: RANK_CHECK for adding, held by the caller. */
+ * Locking: RANK_BLOCKS for adding, held by the caller. */
 #ifndef SLM_CHECK_HISTORY_H
 #define SLM_CHECK_HISTORY_H
 
 #include "check/record.h"
-#include "check/trace.h"
 
 /* What is found out about a call before the lock is taken. */
 struct moment {
     uint32_t thread;
-    struct trace trace;
+    uint32_t stack; /* its number */
 };
 
-void history_prepare(struct moment *moment);
+void history_find_out(struct moment *moment);
+HOT_INLINE void history_prepare(struct moment *moment) {
+    if (UNLIKELY(check_policy.history))
+        history_find_out(moment);
+}
 
 /* Adds an event as the latest; `events` NULL: there is no history. `frees`: the block was given
  * back, which realloc may do too. */

@@ -1,9 +1,10 @@
 /* Purpose: what the options ask for; the seed of what is random.
- * Owns:    the policy, the lock. */
+ * Owns:    the policy. */
 #include <string.h>
 #include <sys/auxv.h>
 
 #include "check/check.h"
+#include "check/locks.h"
 #include "check/log.h"
 #include "check/quarantine.h"
 #include "check/trace.h"
@@ -14,8 +15,10 @@
 struct check_policy check_policy;
 uint32_t check_active;
 
-struct lock check_lock_word;
-static uint64_t random_state;
+/* One for each row of commons, so that threads which run at once do not wait for each other. */
+static struct {
+    uint64_t state;
+} CACHE_ALIGNED randoms[ROWS_MAX];
 
 /* The kernel's 16 random bytes for each process: no system call, which a sandbox may forbid. */
 static void seed(void) {
@@ -23,15 +26,17 @@ static void seed(void) {
     uint64_t words[2] = {0};
     if (random != NULL)
         memcpy(words, random, sizeof words);
-    random_state = words[0] ^ (uintptr_t)&random_state ^ os_clock_ms();
+    for (unsigned row = 0; row < ROWS_MAX; row++)
+        randoms[row].state = words[0] ^ (uintptr_t)randoms ^ os_clock_ms() ^ (uint64_t)row << 58;
     check_policy.secret = words[1];
     check_policy.secret ^= check_random();
 }
 
 /* splitmix64 (Steele, Lea and Flood 2014); two threads at once may get the same number. */
 uint64_t check_random(void) {
-    uint64_t x = load_relaxed(&random_state) + 0x9e3779b97f4a7c15u;
-    store_relaxed(&random_state, x);
+    uint64_t *state = &randoms[check_row()].state;
+    uint64_t x = load_relaxed(state) + 0x9e3779b97f4a7c15u;
+    store_relaxed(state, x);
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
     return x ^ x >> 31;

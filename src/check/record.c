@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "check/locks.h"
 #include "large/large.h"
 #include "large/view.h"
 #include "os/metadata.h"
@@ -86,25 +87,31 @@ HOT_INLINE struct table *table_peek(const struct slab *slab) {
                : NULL;
 }
 
+/* With RANK_CHECK held, too: the slab's table, or another if that is of another class. Its records
+ * may be of another life. */
+static struct table *table_for(const struct slab *slab) {
+    struct table **holder = holder_of(slab);
+    struct table *table = holder != NULL ? *holder : NULL;
+    if (holder == NULL || (table != NULL && table->cls == slab->cls))
+        return table;
+    if (table != NULL) {
+        table->next = free_tables[table->cls];
+        free_tables[table->cls] = table;
+    }
+    table = table_make(slab->cls);
+    if (table != NULL && table->events != NULL)
+        memset(table->events, 0, records_of(table->cls) * EVENTS * sizeof *table->events);
+    store_release(holder, table);
+    return table;
+}
+
 /* The slab's table, made fit for its present life. */
 static COLD struct table *table_renew(struct slab *slab) {
-    struct table **holder = holder_of(slab);
-    if (holder == NULL)
+    lock_acquire_often(check_lock(), RANK_CHECK);
+    struct table *table = table_for(slab);
+    lock_release_often(check_lock(), RANK_CHECK);
+    if (table == NULL)
         return NULL;
-    struct table *table = *holder;
-    bool fits = table != NULL && table->cls == slab->cls;
-    if (!fits) {
-        if (table != NULL) {
-            table->next = free_tables[table->cls];
-            free_tables[table->cls] = table;
-        }
-        table = table_make(slab->cls);
-        store_release(holder, table);
-        if (table == NULL)
-            return NULL;
-        if (table->events != NULL)
-            memset(table->events, 0, records_of(table->cls) * EVENTS * sizeof *table->events);
-    }
     memset(table->records, 0, records_of(table->cls) * sizeof *table->records);
     store_relaxed(&slab->is_new_life, 0);
     return table;
@@ -124,7 +131,8 @@ HOT_INLINE struct place in_slab(struct slab *slab, size_t slot, bool make) {
                          : (struct place){.room = slab->slot_bytes};
 }
 
-static struct note *note_make(uintptr_t start) {
+/* With RANK_CHECK held, too. */
+static struct note *take_note(uintptr_t start) {
     if (free_notes == NULL) {
         struct note *batch = metadata_alloc(NOTES_BATCH * sizeof *batch);
         for (unsigned i = 0; batch != NULL && i < NOTES_BATCH; i++) {
@@ -138,6 +146,13 @@ static struct note *note_make(uintptr_t start) {
         free_notes = note->next;
         *note = (struct note){.all_next = note->all_next, .start = start};
     }
+    return note;
+}
+
+static struct note *note_make(uintptr_t start) {
+    lock_acquire_often(check_lock(), RANK_CHECK);
+    struct note *note = take_note(start);
+    lock_release_often(check_lock(), RANK_CHECK);
     return note;
 }
 
@@ -185,8 +200,10 @@ void record_drop_large(uintptr_t start) {
         return;
     store_release(holder, NULL);
     note->record.flags = 0;
+    lock_acquire_often(check_lock(), RANK_CHECK);
     note->next = free_notes;
     free_notes = note;
+    lock_release_often(check_lock(), RANK_CHECK);
 }
 
 enum fault record_examine(uintptr_t start, struct place *place) {

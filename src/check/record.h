@@ -1,6 +1,7 @@
 /* Purpose: where the record of a block lies: beside its slab, or at its LARGE block's extent.
  * Owns:    the tables and notes, and the free ones among them, for ever.
- * Locking: RANK_CHECK, held by the caller, but where said otherwise. A table's memory stays one of
+ * Locking: RANK_BLOCKS of the block, held by the caller, but where said otherwise; RANK_CHECK,
+ *          taken inside, for what is free and where tables are kept. A table's memory stays one of
  *          its class, so that a reader without the lock finds records in it, if maybe others. */
 #ifndef SLM_CHECK_RECORD_H
 #define SLM_CHECK_RECORD_H

@@ -1,11 +1,12 @@
-/* Purpose: stacks.h: an open hash table of pointers that doubles, and a two-level directory by
- *          number. */
+/* Purpose: stacks.h: an open hash table of pointers, after which there is one twice as large when
+ *          it is half full, and a two-level directory by number. */
 #include "check/stacks.h"
 
 #include <string.h>
 
 #include "base/atomic.h"
 #include "base/bits.h"
+#include "check/locks.h"
 #include "check/origins.h"
 #include "os/metadata.h"
 
@@ -18,11 +19,16 @@ struct stack {
     uintptr_t frames[];
 };
 
+/* What was in a smaller one stays in that too: who still looks there may miss the latest. */
+struct table {
+    size_t size; /* a power of two, at least twice the count */
+    const struct stack *stacks[];
+};
+
 static struct {
     const struct stack **pages[PAGES];
-    uint32_t count; /* numbers 1 .. count are in use; written with release */
-    const struct stack **table;
-    size_t size; /* a power of two, at least twice the count */
+    uint32_t count; /* numbers 1 .. count are in use; written with release, as */
+    struct table *table;
 } stacks;
 
 static uint64_t hash_of(const struct trace *trace) {
@@ -34,27 +40,40 @@ static uint64_t hash_of(const struct trace *trace) {
     return hash;
 }
 
-static const struct stack **slot_of(const struct stack **table, size_t size, uint64_t hash,
-                                    const struct trace *trace) {
-    for (size_t at = hash & (size - 1);; at = (at + 1) & (size - 1)) {
-        const struct stack *stack = table[at];
-        if (stack == NULL ||
-            (trace != NULL && stack->hash == hash && stack->depth == trace->depth &&
-             memcmp(stack->frames, trace->frames, trace->depth * sizeof *trace->frames) == 0))
-            return &table[at];
+static bool is_of(const struct stack *stack, uint64_t hash, const struct trace *trace) {
+    return stack->hash == hash && stack->depth == trace->depth &&
+           memcmp(stack->frames, trace->frames, trace->depth * sizeof *trace->frames) == 0;
+}
+
+/* With or without the lock: the stack, or NULL. */
+HOT_INLINE const struct stack *find_in(const struct table *table, uint64_t hash,
+                                       const struct trace *trace) {
+    for (size_t at = hash & (table->size - 1);; at = (at + 1) & (table->size - 1)) {
+        const struct stack *stack = load_acquire(&table->stacks[at]);
+        if (stack == NULL || is_of(stack, hash, trace))
+            return stack;
     }
 }
 
+/* With the lock held: a stack that is not there. */
+static void insert(struct table *table, const struct stack *stack) {
+    size_t at = stack->hash & (table->size - 1);
+    while (table->stacks[at] != NULL)
+        at = (at + 1) & (table->size - 1);
+    store_release(&table->stacks[at], stack);
+}
+
 static bool grow_table(void) {
-    size_t size = stacks.size != 0 ? 2 * stacks.size : TABLE_FIRST;
-    const struct stack **table = metadata_alloc(size * sizeof *table);
+    const struct table *old = stacks.table;
+    size_t size = old != NULL ? 2 * old->size : TABLE_FIRST;
+    struct table *table = metadata_alloc(sizeof *table + size * sizeof *table->stacks);
     if (table == NULL)
         return false;
-    for (size_t i = 0; i < stacks.size; i++)
-        if (stacks.table[i] != NULL)
-            *slot_of(table, size, stacks.table[i]->hash, NULL) = stacks.table[i];
-    stacks.table = table;
-    stacks.size = size;
+    table->size = size;
+    for (size_t i = 0; old != NULL && i < old->size; i++)
+        if (old->stacks[i] != NULL)
+            insert(table, old->stacks[i]);
+    store_release(&stacks.table, table);
     return true;
 }
 
@@ -67,19 +86,19 @@ static bool make_room(void) {
         *page = metadata_alloc(PAGE_STACKS * sizeof **page);
     if (*page == NULL)
         return false;
-    return stacks.size > 2 * (size_t)stacks.count || grow_table();
+    return (stacks.table != NULL && stacks.table->size > 2 * (size_t)stacks.count) || grow_table();
 }
 
-uint32_t stacks_enter(const struct trace *trace) {
-    uint64_t hash = hash_of(trace);
+/* Its number, or 0. With or without the lock. */
+static uint32_t find(uint64_t hash, const struct trace *trace) {
+    const struct table *table = load_acquire(&stacks.table);
+    const struct stack *found = table != NULL ? find_in(table, hash, trace) : NULL;
+    return found != NULL ? found->number : 0;
+}
+
+/* With the lock held. */
+static COLD uint32_t add(uint64_t hash, const struct trace *trace) {
     size_t frames_bytes = trace->depth * sizeof *trace->frames;
-    if (trace->depth == 0)
-        return 0;
-    if (stacks.size > 0) {
-        const struct stack *found = *slot_of(stacks.table, stacks.size, hash, trace);
-        if (found != NULL)
-            return found->number;
-    }
     struct stack *stack = make_room() ? metadata_alloc(sizeof *stack + frames_bytes) : NULL;
     if (stack == NULL)
         return 0;
@@ -87,11 +106,24 @@ uint32_t stacks_enter(const struct trace *trace) {
     stack->number = stacks.count + 1;
     stack->depth = trace->depth;
     memcpy(stack->frames, trace->frames, frames_bytes);
-    *slot_of(stacks.table, stacks.size, hash, NULL) = stack;
     stacks.pages[stack->number / PAGE_STACKS][stack->number % PAGE_STACKS] = stack;
     store_release(&stacks.count, stack->number);
+    insert(stacks.table, stack);
     origins_note(trace);
     return stack->number;
+}
+
+uint32_t stacks_enter(const struct trace *trace) {
+    uint64_t hash = hash_of(trace);
+    uint32_t number = trace->depth > 0 ? find(hash, trace) : 0;
+    if (LIKELY(number != 0) || trace->depth == 0)
+        return number;
+    lock_acquire_often(check_lock(), RANK_CHECK);
+    number = find(hash, trace);
+    if (number == 0)
+        number = add(hash, trace);
+    lock_release_often(check_lock(), RANK_CHECK);
+    return number;
 }
 
 const uintptr_t *stacks_get(uint32_t number, unsigned *depth) {

@@ -1,6 +1,7 @@
 /* Purpose: every call stack that was seen, once, under a number.
  * Owns:    the stacks, for ever.
- * Locking: RANK_CHECK for entering, held by the caller; none for looking up. */
+ * Locking: RANK_CHECK, taken inside for a stack that is new; none for the others, nor for looking
+ *          up. */
 #ifndef SLM_CHECK_STACKS_H
 #define SLM_CHECK_STACKS_H
 

@@ -14,6 +14,7 @@
 
 #include "cache/common.h"
 #include "check/check.h"
+#include "check/locks.h"
 #include "heap/background.h"
 #include "heap/heap.h"
 #include "heap/limits.h"
@@ -40,7 +41,7 @@ static void acquire(struct lock *lock, enum lock_rank rank) { lock_acquire(lock,
 static void release(struct lock *lock, enum lock_rank rank) { lock_release(lock, rank); }
 
 void heap_lock_all(void) {
-    acquire(check_lock(), RANK_CHECK);
+    check_lock_all();
     acquire(&heap_shared_lock, RANK_SHARED_CACHE);
     cache_acquire_all();
     for_each_shared_lock(acquire);
@@ -50,7 +51,7 @@ void heap_unlock_all(void) {
     for_each_shared_lock(release);
     cache_release_all();
     release(&heap_shared_lock, RANK_SHARED_CACHE);
-    release(check_lock(), RANK_CHECK);
+    check_unlock_all();
 }
 
 static void prepare(void) {
@@ -104,7 +105,7 @@ void heap_disown(void) {
     cache_reset_locks();
     common_after_fork();
     lock_reset(&heap_shared_lock);
-    lock_reset(check_lock());
+    check_reset_locks();
     check_after_fork();
     background_after_fork();
     cache_mark_vanished(cache_self);

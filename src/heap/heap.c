@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cache/common.h"
+#include "check/locks.h"
 #include "core/account.h"
 #include "heap/checked.h"
 #include "heap/limits.h"
@@ -12,38 +13,24 @@
 #include "os/watch.h"
 #include "slab/zone.h"
 
-/* The short ways of threads without a cache, as cache/hot.h's are of those that have one: of all
- * threads while checks are on. Most calls find what they need in a slab of the shared cache; what
- * is not simple is refused, and then nothing has been changed. */
-HOT_INLINE bool enter_shared(void) {
-    return LIKELY(cache_self == &cache_dead) &&
-           LIKELY(lock_try_often(&heap_shared_lock, RANK_SHARED_CACHE));
-}
-
-HOT_INLINE void leave_shared(void) { lock_release_often(&heap_shared_lock, RANK_SHARED_CACHE); }
-
-HOT_INLINE void *take_at_hand(unsigned cls) {
+/* The short ways into a slab of a row that is entered, as cache/hot.h's are of a thread's own: for
+ * while checks are on, when no thread has one. Most calls find what they need there; what is not
+ * simple is refused, and then nothing has been changed. */
+HOT_INLINE void *take_at_hand(const struct cache *cache, unsigned cls) {
+    struct slab *slab = cache_current(cache, cls);
     void *pointer = NULL;
     size_t slot;
-    if (!enter_shared())
-        return NULL;
-    struct slab *slab = cache_current(&cache_shared, cls);
     if (LIKELY(!slab_is_interrupted(slab))) /* by a clone(2) that left another thread in here */
         slab_take_hinted(slab, &pointer, &slot);
-    leave_shared();
     return pointer;
 }
 
-HOT_INLINE bool give_at_hand(struct slab *slab, uintptr_t address) {
+HOT_INLINE bool give_at_hand(struct cache *cache, struct slab *slab, uintptr_t address) {
     size_t slot;
-    if (!enter_shared())
-        return false;
-    bool given = LIKELY(load_relaxed(&slab->owner) == (uintptr_t)&cache_shared) &&
-                 LIKELY(slab_slot_at(slab, address, &slot)) &&
+    bool given = LIKELY(slab_slot_at(slab, address, &slot)) &&
                  LIKELY(slab_give(slab, address, slot));
     if (given && UNLIKELY(decrement_own(&slab->countdown) == 0))
-        cache_countdown_over(&cache_shared, slab);
-    leave_shared();
+        cache_countdown_over(cache, slab);
     return given;
 }
 
@@ -92,11 +79,9 @@ static bool is_interrupted(struct cache *cache, unsigned cls) {
            ++cache->aside_calls % ASIDE_CALLS != 0;
 }
 
-static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
-    void *pointer = take_at_hand(cls);
+static void *take_own(unsigned cls, bool may_grow, bool *is_zero) {
+    void *pointer = NULL;
     *is_zero = false;
-    if (pointer != NULL)
-        return pointer;
     struct cache *cache = heap_borrow_cache();
     if (UNLIKELY(cache == NULL))
         return NULL;
@@ -110,10 +95,10 @@ static void *take_tiny(unsigned cls, bool may_grow, bool *is_zero) {
     return pointer;
 }
 
-/* For what needs no cache of the thread's: SMALL, and with LARGE the background thread's and the
- * limits' look at growth. False: the heap could not be set up. */
+/* For what needs no cache of the thread's: SMALL, all while checks are on; with LARGE, the
+ * background thread's and the limits' look at growth. False: the heap could not be set up. */
 static bool prepare(void) {
-    if (LIKELY(cache_is_live(cache_self)) && LIKELY(load_own(&watch.grown) == 0))
+    if (LIKELY(cache_self != &cache_boot) && LIKELY(load_own(&watch.grown) == 0))
         return true;
     struct cache *cache = heap_borrow_cache();
     if (cache != NULL)
@@ -121,11 +106,18 @@ static bool prepare(void) {
     return cache != NULL;
 }
 
+/* While checks are on, which know what is in free memory, none goes for that. */
+static void forget_growth(unsigned cls) {
+    account_take_growth();
+    if (cls < CLASS_COUNT)
+        zone_take_growth((enum zone_kind)size_classes[cls].zone);
+}
+
 static COLD void make_up(unsigned cls) {
     if (cache_is_live(cache_self))
         cache_make_up(cache_self, cls);
     else
-        account_take_growth();
+        forget_growth(cls);
     prepare();
 }
 
@@ -141,26 +133,40 @@ void heap_make_up_large(void) {
 }
 
 /* NULL: the heap could not be set up, or this is a signal handler inside of it. */
-static struct common *enter_small(unsigned cls) {
-    struct common *common = common_of(cls);
+static struct common *enter_row(unsigned cls) {
+    struct common *common =
+        common_of_row(UNLIKELY(load_relaxed(&check_active)) ? check_row() : common_row(), cls);
     return LIKELY(prepare()) && LIKELY(common_enter_if_free(common) != NULL) ? common : NULL;
 }
 
-static void *take_small(unsigned cls, bool may_grow, bool *is_zero) {
-    struct common *common = enter_small(cls);
+static void *take_row(unsigned cls, bool may_grow, bool *is_zero) {
+    struct common *common = enter_row(cls);
     if (UNLIKELY(common == NULL))
         return NULL;
-    void *pointer = take_slot(&common->cache, cls, may_grow, is_zero);
+    void *pointer = cls < TINY_CLASSES ? take_at_hand(&common->cache, cls) : NULL;
+    *is_zero = false;
+    if (pointer == NULL)
+        pointer = take_slot(&common->cache, cls, may_grow, is_zero);
     common_leave(common);
     if (UNLIKELY((load_relaxed(&zones[ZONE_SMALL].growth) | load_relaxed(&account.growth)) != 0))
         make_up(cls);
     return pointer;
 }
 
-/* A slot of the class, from a new slab if need be. */
-static void *take(unsigned cls, bool *is_zero) {
-    return cls < TINY_CLASSES ? take_tiny(cls, true, is_zero) : take_small(cls, true, is_zero);
+/* While checks are on no thread has a cache of its own, and TINY, too, is taken from the rows: with
+ * one cache for all threads, two would do less than one. But a signal handler that has interrupted
+ * a call there, or who calls between a fork's handlers, takes from that one. */
+static void *take_of(unsigned cls, bool may_grow, bool *is_zero) {
+    if (cls < TINY_CLASSES && LIKELY(!load_relaxed(&check_active)))
+        return take_own(cls, may_grow, is_zero);
+    void *pointer = take_row(cls, may_grow, is_zero);
+    if (UNLIKELY(pointer == NULL) && cls < TINY_CLASSES && common_is_inside())
+        pointer = take_own(cls, may_grow, is_zero);
+    return pointer;
 }
+
+/* A slot of the class, from a new slab if need be. */
+static void *take(unsigned cls, bool *is_zero) { return take_of(cls, true, is_zero); }
 
 /* A slot that is there already, of any class above that is as well aligned. */
 static void *take_larger(unsigned cls, bool *is_zero) {
@@ -168,8 +174,7 @@ static void *take_larger(unsigned cls, bool *is_zero) {
     void *pointer = NULL;
     for (unsigned up = cls + 1; heap_is_set_up() && pointer == NULL && up < CLASS_COUNT; up++)
         if (size_classes[up].slot_bytes % alignment == 0)
-            pointer = up < TINY_CLASSES ? take_tiny(up, false, is_zero)
-                                        : take_small(up, false, is_zero);
+            pointer = take_of(up, false, is_zero);
     return pointer;
 }
 
@@ -257,51 +262,28 @@ void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
 }
 
 /* The word that each class's slots come from, until it has none left: at random within 64 slots,
- * which stay in the processor's cache, and those anywhere in the slab. The lock of the cache that
- * is borrowed. */
-static uint8_t random_words[CLASS_COUNT];
+ * which stay in the processor's cache, and those anywhere in the slab. Guarded by the row's
+ * locks. */
+static uint8_t random_words[ROWS_MAX][CLASS_COUNT];
 
-static size_t take_random_of(struct slab *slab, uint64_t random) {
-    return slab_take_random(slab, load_relaxed(&slab->summary), random, &random_words[slab->cls]);
-}
-
-static void *take_random_at_hand(unsigned cls, uint64_t random) {
-    void *pointer = NULL;
-    if (!enter_shared())
-        return NULL;
-    struct slab *slab = cache_current(&cache_shared, cls);
-    if (LIKELY(load_relaxed(&slab->summary) != 0))
-        pointer = slab_slot_address(slab, take_random_of(slab, random));
-    leave_shared();
-    return pointer;
-}
-
-static void *take_random_slot(struct cache *cache, unsigned cls, uint64_t random, bool *is_zero) {
-    struct slab *slab = cache_refill(cache, cls, true);
+/* From the row that is entered. */
+static void *take_random(struct common *common, unsigned cls, uint64_t random, bool *is_zero) {
+    uint8_t *word = &random_words[(common - commons) / ROW][cls];
+    struct slab *slab = cache_current(&common->cache, cls);
+    if (UNLIKELY(load_relaxed(&slab->summary) == 0))
+        slab = cache_refill(&common->cache, cls, true);
     if (UNLIKELY(slab == NULL))
         return NULL;
-    size_t slot = take_random_of(slab, random);
+    size_t slot = slab_take_random(slab, load_relaxed(&slab->summary), random, word);
     *is_zero = slab->zone == ZONE_SMALL && slot >= slab->fresh_from;
     return slab_slot_address(slab, slot);
 }
 
-static void *take_random_tiny(unsigned cls, uint64_t random, bool *is_zero) {
-    void *pointer = take_random_at_hand(cls, random);
-    if (LIKELY(pointer != NULL))
-        return pointer;
-    struct cache *cache = heap_borrow_cache();
-    if (UNLIKELY(cache == NULL))
-        return NULL;
-    pointer = take_random_slot(cache, cls, random, is_zero);
-    heap_return_cache(cache);
-    return pointer;
-}
-
-static void *take_random_small(unsigned cls, uint64_t random, bool *is_zero) {
-    struct common *common = enter_small(cls);
+static void *take_random_row(unsigned cls, uint64_t random, bool *is_zero) {
+    struct common *common = enter_row(cls);
     if (UNLIKELY(common == NULL))
         return NULL;
-    void *pointer = take_random_slot(&common->cache, cls, random, is_zero);
+    void *pointer = take_random(common, cls, random, is_zero);
     common_leave(common);
     return pointer;
 }
@@ -309,9 +291,7 @@ static void *take_random_small(unsigned cls, uint64_t random, bool *is_zero) {
 void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
     *is_zero = false;
-    void *pointer = cls >= CLASS_COUNT   ? NULL
-                    : cls < TINY_CLASSES ? take_random_tiny(cls, random, is_zero)
-                                         : take_random_small(cls, random, is_zero);
+    void *pointer = cls < CLASS_COUNT ? take_random_row(cls, random, is_zero) : NULL;
     return LIKELY(pointer != NULL) ? pointer : heap_raw_malloc(bytes, alignment, is_zero);
 }
 
@@ -357,8 +337,6 @@ void *heap_calloc(size_t bytes) {
 
 static enum fault free_by_owner(struct slab *slab, uintptr_t address) {
     size_t slot;
-    if (give_at_hand(slab, address))
-        return FAULT_NONE;
     enum fault fault = slab_examine(slab, address, &slot);
     if (UNLIKELY(fault != FAULT_NONE))
         return fault;
@@ -371,21 +349,37 @@ static enum fault free_by_owner(struct slab *slab, uintptr_t address) {
     return fault;
 }
 
-static enum fault free_small(struct slab *slab, uintptr_t address) {
+/* With its row entered. */
+static enum fault free_in_row(struct cache *cache, struct slab *slab, uintptr_t address) {
+    size_t slot;
+    if (slab->zone == ZONE_TINY && LIKELY(give_at_hand(cache, slab, address)))
+        return FAULT_NONE;
+    enum fault fault = slab_examine(slab, address, &slot);
+    if (LIKELY(fault == FAULT_NONE))
+        cache_free_local(cache, slab, slot);
+    return fault;
+}
+
+/* Of a slab that has been emptied, and taken: the block was free. */
+static COLD enum fault free_of_nobody(struct slab *slab, uintptr_t address) {
+    size_t slot;
+    enum fault fault = slab_examine(slab, address, &slot);
+    return fault != FAULT_NONE ? fault : FAULT_DOUBLE_FREE;
+}
+
+/* Where slabs belong to rows: all SMALL ones, and most of TINY while checks are on. */
+static enum fault free_row(struct slab *slab, uintptr_t address) {
     for (;;) {
         struct common *common = common_of_slab(slab);
-        size_t slot;
-        if (UNLIKELY(common == NULL)) {
-            enum fault fault = slab_examine(slab, address, &slot);
-            return fault != FAULT_NONE ? fault : FAULT_DOUBLE_FREE; /* it has just been taken */
-        }
+        if (slab->zone == ZONE_TINY && (common == NULL || !cache_is_common(&common->cache)))
+            return free_by_owner(slab, address);
+        if (UNLIKELY(common == NULL))
+            return free_of_nobody(slab, address);
         struct cache *cache = common_enter_if_free(common);
         if (UNLIKELY(cache == NULL))
             return free_by_owner(slab, address); /* a signal handler: as in another thread's slab */
         bool same = LIKELY(common_of_slab(slab) == common);
-        enum fault fault = slab_examine(slab, address, &slot);
-        if (LIKELY(same) && LIKELY(fault == FAULT_NONE))
-            cache_free_local(cache, slab, slot);
+        enum fault fault = same ? free_in_row(cache, slab, address) : FAULT_NONE;
         common_leave(common);
         if (LIKELY(same))
             return fault;
@@ -397,7 +391,8 @@ enum fault heap_raw_free(void *pointer) {
     struct slab *slab = zone_find(address);
     if (slab == NULL)
         return large_free(pointer);
-    return slab->zone == ZONE_SMALL ? free_small(slab, address) : free_by_owner(slab, address);
+    return slab->zone == ZONE_SMALL || load_relaxed(&check_active) ? free_row(slab, address)
+                                                                   : free_by_owner(slab, address);
 }
 
 enum fault heap_free(void *pointer) { return heap_free_by(CALL_FREE, pointer, NOTHING_TOLD); }

@@ -17,7 +17,9 @@
 /* The order, top first; see src/README.md for what each guards. */
 enum lock_rank {
     RANK_UNCHECKED,    /* for fork, which takes all locks of all caches, as many as there are */
-    RANK_CHECK,        /* records of blocks, the quarantine, call stacks */
+    RANK_BLOCKS,       /* records of the blocks of some slabs, while checks are on */
+    RANK_CHECK,        /* what checks know beside that: tables, call stacks, findings */
+    RANK_KEPT,         /* a row's part of the quarantine */
     RANK_SHARED_CACHE, /* the cache of threads that have none of their own */
     RANK_REGISTRY,     /* the list of all caches */
     RANK_COMMON,       /* the slabs of a doubling of SMALL classes */

@@ -2,7 +2,7 @@
 #include "report/stats.h"
 
 #include "cache/common.h"
-#include "check/check.h"
+#include "check/locks.h"
 #include "heap/heap.h"
 #include "large/large.h"
 #include "large/view.h"
@@ -78,6 +78,10 @@ static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct sl
     }
 }
 
+static void add_shared_lock(const struct lock *lock, void *context) {
+    add_lock(context, SLM_LOCK_SHARED, lock);
+}
+
 /* All but the caches'. */
 static void sum_locks(struct slm_stats *stats) {
     for (unsigned cls = 0; cls < TINY_CLASSES; cls++)
@@ -89,7 +93,7 @@ static void sum_locks(struct slm_stats *stats) {
     add_lock(stats, SLM_LOCK_LARGE, large_lock());
     add_lock(stats, SLM_LOCK_THREADS, cache_registry_lock());
     add_lock(stats, SLM_LOCK_SHARED, &heap_shared_lock);
-    add_lock(stats, SLM_LOCK_SHARED, check_lock());
+    check_visit_locks(add_shared_lock, stats);
     add_lock(stats, SLM_LOCK_METADATA, metadata_lock());
 }
 

@@ -5,7 +5,9 @@
 #include "../expect.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cache/hot.h"
 #include "check/check.h"
@@ -25,6 +27,18 @@ static void start(const char *options) {
     heap_set_up();
     heap_start_checks();
     EXPECT_EQ(check_active, 1);
+}
+
+/* The processor that is so many behind the first, of those that there are for this process. */
+static void stay_on(unsigned number) {
+    cpu_set_t all, one;
+    EXPECT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    number %= (unsigned)CPU_COUNT(&all);
+    CPU_ZERO(&one);
+    for (unsigned cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+        if (CPU_ISSET(cpu, &all) && number-- == 0)
+            CPU_SET(cpu, &one);
+    EXPECT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
 }
 
 static void expect_finding(enum fault fault, const void *block, size_t offset) {
@@ -143,6 +157,40 @@ Test(check, a_thread_from_before_joins_when_it_comes_by) {
     expect_nothing();
 }
 
+struct taker {
+    unsigned number, row;
+    void *block;
+};
+
+static void *take_there(void *context) {
+    struct taker *taker = context;
+    stay_on(taker->number);
+    taker->row = common_row();
+    taker->block = heap_malloc(100);
+    return NULL;
+}
+
+/* The block of a taker who has come back to his processor is the one that another has freed. */
+Test(check, threads_take_from_the_rows_of_their_processors_and_blocks_go_back_there) {
+    struct taker takers[3] = {{0, 0, NULL}, {1, 0, NULL}, {0, 0, NULL}};
+    pthread_t thread;
+    start("check_kinds=on");
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT_EQ(pthread_create(&thread, NULL, take_there, &takers[i]), 0);
+        EXPECT_EQ(pthread_join(thread, NULL), 0);
+        uintptr_t owner = zone_find((uintptr_t)takers[i].block)->owner;
+        EXPECT_EQ(owner, (uintptr_t)&common_of_row(takers[i].row, 0)->cache);
+        if (i == 1)
+            EXPECT_EQ(heap_free(takers[0].block), FAULT_NONE);
+    }
+    if (takers[2].row == takers[0].row)
+        EXPECT_EQ(takers[2].block, takers[0].block);
+    EXPECT_EQ(heap_free(takers[0].block),
+              takers[2].block == takers[0].block ? FAULT_NONE : FAULT_DOUBLE_FREE);
+    EXPECT_EQ(heap_free(takers[1].block), FAULT_NONE);
+    expect_nothing();
+}
+
 /* A slab that is given back, purged and formatted anew holds no promise of its former life. */
 Test(check, a_slab_of_another_life_has_other_records) {
     enum { BLOCKS = 3000 };
@@ -160,6 +208,7 @@ Test(check, a_slab_of_another_life_has_other_records) {
 }
 
 Test(check, a_write_after_free_is_found_at_reuse_without_a_quarantine) {
+    stay_on(0); /* or the slot may be of another processor's slab */
     start("zero_on_free=on");
     char *block = heap_malloc(90);
     EXPECT_EQ(heap_free(block), FAULT_NONE);
@@ -191,6 +240,99 @@ Test(check, quarantine_keeps_to_its_limit_and_loses_nothing) {
         EXPECT_AT(out[i], i);
 }
 
+/* With more than one thread, rows count what they keep now and then only: 1/64 of the limit
+ * each. */
+enum { LIMIT = 64 << 10, ROOM = 100, KEEPERS = 4, EACH = 20000 };
+static uint8_t times_out[KEEPERS * EACH];
+
+static size_t limit_of_all(void) {
+    long rows = sysconf(_SC_NPROCESSORS_CONF);
+    return LIMIT + (size_t)(rows > ROWS_BY_THREAD ? rows : ROWS_BY_THREAD) * (LIMIT / 64 + ROOM);
+}
+
+static void *keep(void *index) {
+    uintptr_t first = (uintptr_t)index * EACH;
+    for (uintptr_t i = first; i < first + EACH; i++) {
+        EXPECT(quarantine_put((struct kept){.start = i + 1, .room = ROOM}));
+        for (uintptr_t gone; (gone = quarantine_take(false).start) != 0;)
+            EXPECT_AT(__atomic_fetch_add(&times_out[gone - 1], 1, __ATOMIC_RELAXED) == 0, gone);
+    }
+    return NULL;
+}
+
+static bool count_kept(uintptr_t start, void *context) {
+    EXPECT_AT(times_out[start - 1] == 0, start);
+    ++*(size_t *)context;
+    return true;
+}
+
+static size_t in_quarantine(void) {
+    size_t count = 0;
+    heap_lock_all();
+    quarantine_walk(count_kept, &count);
+    heap_unlock_all();
+    return count;
+}
+
+static void take_all(void) {
+    for (uintptr_t gone; (gone = quarantine_take(true).start) != 0;)
+        EXPECT_AT(times_out[gone - 1]++ == 0, gone);
+}
+
+Test(check, threads_share_the_quarantine_and_lose_nothing) {
+    pthread_t threads[KEEPERS];
+    heap_set_up();
+    check_policy.quarantine_bytes = LIMIT;
+    for (uintptr_t i = 0; i < KEEPERS; i++)
+        EXPECT_EQ(pthread_create(&threads[i], NULL, keep, (void *)i), 0);
+    for (unsigned i = 0; i < KEEPERS; i++)
+        EXPECT_EQ(pthread_join(threads[i], NULL), 0);
+    size_t kept = in_quarantine() * ROOM;
+    EXPECT_AT(kept > LIMIT / 2 && kept <= limit_of_all(), kept);
+    take_all();
+    EXPECT_EQ(in_quarantine(), 0);
+    for (size_t i = 0; i < KEEPERS * EACH; i++)
+        EXPECT_AT(times_out[i] == 1, i);
+}
+
+static void *keep_as_much_as_may_be(void *context) {
+    (void)context;
+    stay_on(0);
+    for (uintptr_t i = 0; i < LIMIT / ROOM; i++)
+        EXPECT(quarantine_put((struct kept){.start = i + 1, .room = ROOM}));
+    return NULL;
+}
+
+static void *keep_after_others(void *context) {
+    enum { FIRST = LIMIT / ROOM, COUNT = 8 * FIRST };
+    size_t *own = context;
+    stay_on(1);
+    for (uintptr_t i = FIRST; i < COUNT; i++) {
+        EXPECT(quarantine_put((struct kept){.start = i + 1, .room = ROOM}));
+        for (uintptr_t gone; (gone = quarantine_take(false).start) != 0;)
+            times_out[gone - 1]++;
+    }
+    for (uintptr_t i = FIRST; i < COUNT; i++)
+        *own += times_out[i] == 0;
+    return NULL;
+}
+
+/* A thread elsewhere that sleeps with all of it leaves to the one that goes on half of its share,
+ * at least: of two rows, a quarter. */
+Test(check, what_a_thread_kept_makes_room_for_anothers) {
+    pthread_t thread;
+    size_t own = 0;
+    heap_set_up();
+    check_policy.quarantine_bytes = LIMIT;
+    EXPECT_EQ(pthread_create(&thread, NULL, keep_as_much_as_may_be, NULL), 0);
+    EXPECT_EQ(pthread_join(thread, NULL), 0);
+    EXPECT_EQ(pthread_create(&thread, NULL, keep_after_others, &own), 0);
+    EXPECT_EQ(pthread_join(thread, NULL), 0);
+    EXPECT_AT(own * ROOM >= LIMIT / 4 - 2 * (LIMIT / 64 + ROOM), own);
+    EXPECT_AT(in_quarantine() * ROOM <= limit_of_all(), own);
+    take_all();
+}
+
 Test(check, a_stack_is_entered_once) {
     enum { STACKS = 5000 };
     heap_set_up();
@@ -207,6 +349,33 @@ Test(check, a_stack_is_entered_once) {
     }
     unsigned depth;
     EXPECT(stacks_get(0, &depth) == NULL && stacks_get(STACKS + 1, &depth) == NULL);
+}
+
+enum { ENTERED = 20000, ENTERERS = 4 };
+
+/* Each stack's number is that of the same frames, whoever was first. */
+static void *enter_stacks(void *context) {
+    uint32_t *numbers = context;
+    for (unsigned i = 0; i < ENTERED; i++) {
+        struct trace trace = {2, {0x1000 + i, 0x2000}};
+        unsigned depth;
+        numbers[i] = stacks_enter(&trace);
+        const uintptr_t *frames = stacks_get(numbers[i], &depth);
+        EXPECT_AT(frames != NULL && depth == 2 && frames[0] == 0x1000 + i, i);
+    }
+    return NULL;
+}
+
+Test(check, a_stack_that_threads_enter_at_once_has_one_number) {
+    static uint32_t numbers[ENTERERS][ENTERED];
+    pthread_t threads[ENTERERS];
+    heap_set_up();
+    for (unsigned i = 0; i < ENTERERS; i++)
+        EXPECT_EQ(pthread_create(&threads[i], NULL, enter_stacks, numbers[i]), 0);
+    for (unsigned i = 0; i < ENTERERS; i++)
+        EXPECT_EQ(pthread_join(threads[i], NULL), 0);
+    for (unsigned i = 1; i < ENTERERS; i++)
+        EXPECT(memcmp(numbers[0], numbers[i], sizeof numbers[0]) == 0);
 }
 
 Test(check, realloc_keeps_contents_and_size_in_all_zones) {
