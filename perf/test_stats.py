@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Protects the judgements of perf/bench: with made-up samples, each rank and each verdict is
-reached, and none from too few rounds or missing cases.
+reached, and none from too few rounds or missing cases. And that a library given with options is
+measured with them.
 
     python3 perf/test_stats.py
 """
@@ -9,11 +10,12 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from benchlib import cases, charts, stats  # noqa: E402
+from benchlib import allocators, cases, charts, measure, side, stats  # noqa: E402
 
 STEADY = [1.0, 1.01, 1.0, 0.99, 1.0]
 
@@ -117,6 +119,20 @@ class Verdicts(unittest.TestCase):
     def test_memory(self):
         times = {"c": {"slabmalloc": STEADY, "mimalloc": STEADY, "other": STEADY}}
         self.assertEqual(verdict(times, "peak memory")["verdict"], "missed")
+
+
+class Options(unittest.TestCase):
+    def test_a_program_gets_the_library_and_its_options(self):
+        plain = allocators.Allocator("slabmalloc", "/l.so", "subject", "1")
+        checked = allocators.with_options(plain, "checked=canary=on,guard=on")
+        for allocator, preload, expected in (
+                (plain, True, ("/l.so", {})),
+                (checked, True, ("/l.so", {"SLABMALLOC_OPTIONS": "canary=on,guard=on"})),
+                (checked, False, ("", {"SLABMALLOC_OPTIONS": "canary=on,guard=on"}))):
+            with unittest.mock.patch.object(measure, "Launcher") as launcher:
+                side.run("true", (), allocator, preload=preload)
+            _, library, *_, environment = launcher.call_args.args
+            self.assertEqual((library, environment), expected)
 
 
 class Parts(unittest.TestCase):

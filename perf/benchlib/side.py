@@ -30,17 +30,20 @@ def parse(doc, name):
     return arguments, wanted, result
 
 
-def run(program, arguments, library, repeat=1):
-    """(samples, what it printed). A program that fails ends the tool."""
+def run(program, arguments, allocator, repeat=1, preload=True):
+    """(samples, what it printed), with the allocator's options. A program that fails ends the
+    tool."""
+    library = allocator.path if preload else ""
     folder = measure.fresh_folder()
     path = program if program.startswith("/") else str(build.BUILD / program)
     output = folder / "output"
     with output.open("wb") as stdout:
-        launcher = measure.Launcher([path, *map(str, arguments)], library, folder, repeat, stdout)
+        launcher = measure.Launcher([path, *map(str, arguments)], library, folder, repeat, stdout,
+                                    allocator.environment())
         try:
             samples = launcher.finish()
         except measure.ProgramFailure as reason:
-            sys.exit(f"perf: FAILED: {program} {arguments} on {library or 'nothing'}: {reason}")
+            sys.exit(f"perf: FAILED: {program} {arguments} with {allocator.name}: {reason}")
         except BaseException:
             launcher.kill()
             raise
