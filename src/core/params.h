@@ -57,6 +57,10 @@
  * (perf/bench phases: 1/2, 1/4 and 1/8 save as much memory; 1/2 takes 8 % more time.) */
 #define SPARSE_LIVE_PART 8
 
+/* With the option random, a SMALL slot is one that was used before or one of so many others. (With
+ * any, a program comes to use all of each slab.) */
+#define RANDOM_AHEAD 4
+
 /* For a zone that grows beyond this, other memory is given back. (Looking for some was a third of
  * what `ls` executed in the allocator.) */
 #define MAKE_UP_FROM_BYTES ((size_t)(SLM_TORTURE ? 0 : 1) << 20)

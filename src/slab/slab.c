@@ -74,17 +74,31 @@ bool slab_take(struct slab *slab, size_t *slot) {
     }
 }
 
-/* One of the set bits, each as likely as any other, by the low 32 bits of `random`. */
-static size_t pick_bit(uint64_t word, uint64_t random) {
-    return bit_select(word, (unsigned)((random & UINT32_MAX) * bit_count(word) >> 32));
+/* One of the `count` lowest set bits, each as likely as any other, by the low 32 bits of
+ * `random`. */
+static size_t pick_bit(uint64_t word, unsigned count, uint64_t random) {
+    return bit_select(word, (unsigned)((random & UINT32_MAX) * count >> 32));
+}
+
+/* Of these free slots of a word, how many may be next: of SMALL those that have been used, and a
+ * few more, for the memory of all would be used in the end. */
+static unsigned count_choice(const struct slab *slab, size_t word, uint64_t bits) {
+    unsigned all = bit_count(bits);
+    if (slab->zone == ZONE_TINY || slab->fresh_from >= (word + 1) * 64)
+        return all;
+    uint64_t used = slab->fresh_from > word * 64 ? ~(UINT64_MAX << slab->fresh_from % 64) : 0;
+    unsigned some = bit_count(bits & used) + RANDOM_AHEAD;
+    return some < all ? some : all;
 }
 
 size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random, uint8_t *word_used) {
-    if ((summary >> *word_used & 1) == 0)
-        *word_used = (uint8_t)pick_bit(summary, random >> 32);
+    if (slab->zone == ZONE_SMALL)
+        *word_used = (uint8_t)bit_lowest(summary);
+    else if ((summary >> *word_used & 1) == 0)
+        *word_used = (uint8_t)pick_bit(summary, bit_count(summary), random >> 32);
     size_t word = *word_used;
     uint64_t bits = load_own(&slab->bits[word]);
-    size_t slot = word * 64 + pick_bit(bits, random);
+    size_t slot = word * 64 + pick_bit(bits, count_choice(slab, word, bits), random);
     bits &= ~((uint64_t)1 << slot % 64);
     store_own(&slab->summary, summary ^ ((uint64_t)(bits == 0) << word)); /* as in slab_take */
     __atomic_signal_fence(__ATOMIC_RELEASE);

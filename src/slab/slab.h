@@ -321,8 +321,9 @@ HOT_INLINE size_t slab_start_bytes(const struct size_class *c, uint32_t number) 
  * `is_zero`: all of it is known to read as zero. */
 void slab_format(struct slab *slab, uintptr_t memory, unsigned cls, bool is_zero);
 
-/* Takes a free slot, as `random` says: of the word `*word`, or of another if that has none, which
- * `*word` becomes. `summary` is the slab's, and not 0. Owner only. */
+/* Takes a free slot, as `random` says. Of TINY, one of the word `*word`, or of another if that has
+ * none, which `*word` becomes. Of SMALL, one of the first word with any that was used before, or of
+ * the next RANDOM_AHEAD. `summary` is the slab's, and not 0. Owner only. */
 size_t slab_take_random(struct slab *slab, uint64_t summary, uint64_t random, uint8_t *word);
 
 /* Free slots by `bits` (remote frees that are not merged do not count). */

@@ -194,6 +194,32 @@ Test(slab, at_random_each_free_slot_of_a_word_is_as_likely_as_any_other) {
                       slot);
 }
 
+/* So that memory is used as the program needs it. */
+Test(slab, at_random_a_slot_of_SMALL_is_a_used_one_or_one_of_the_next_few) {
+    static struct slab slab;
+    uint64_t seed = 1;
+    uint8_t word = 0;
+    unsigned cls = TINY_CLASSES; /* 4608 bytes, 227 slots */
+    unsigned drawn[64] = {0};
+    format(&slab, cls, 0, true);
+    slab.zone = ZONE_SMALL;
+    for (size_t i = 0; i < 100; i++) { /* none is freed */
+        size_t slot = slab_take_random(&slab, slab.summary, random_next(&seed), &word);
+        EXPECT_AT(slot < i + RANDOM_AHEAD, i);
+    }
+    format(&slab, cls, 0, true);
+    slab.zone = ZONE_SMALL;
+    slab_note_freed(&slab, 9);
+    for (unsigned i = 0; i < 14000; i++) {
+        size_t slot = slab_take_random(&slab, slab.summary, random_next(&seed), &word);
+        EXPECT_AT(slot < 10 + RANDOM_AHEAD, i);
+        drawn[slot]++;
+        slab.bits[0] |= (uint64_t)1 << slot;
+    }
+    for (size_t slot = 0; slot < 10 + RANDOM_AHEAD; slot++)
+        EXPECT_AT(drawn[slot] > 850 && drawn[slot] < 1150, slot);
+}
+
 Test(slab, at_random_every_slot_is_handed_out_once) {
     static struct slab slab;
     static bool live[SLAB_SLOTS_MAX];
