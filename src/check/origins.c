@@ -22,7 +22,7 @@ static bool holds(const struct origin *origin, uintptr_t address) {
 
 /* Another file may come to lie where one was: it has another length or entry. */
 static bool is_known(const struct os_object *object, uintptr_t address) {
-    for (uint32_t i = origin_count; i-- > 0;)
+    for (uint32_t i = load_acquire(&origin_count); i-- > 0;)
         if (holds(&origins[i], address))
             return origins[i].object.map == object->map &&
                    origins[i].object.start == object->start && origins[i].object.end == object->end;
@@ -47,6 +47,11 @@ static void note(uintptr_t address) {
 void origins_note(const struct trace *trace) {
     for (unsigned i = 0; i < trace->depth; i++)
         note(trace->frames[i] - 1);
+}
+
+bool origins_is_loaded(uintptr_t address) {
+    struct os_object object;
+    return os_object_find(address, &object) && is_known(&object, address);
 }
 
 const struct os_mapping *origins_find(uintptr_t address, unsigned *at) {

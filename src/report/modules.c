@@ -27,8 +27,9 @@ static void put_file(struct text *text, const struct os_mapping *file, uintptr_t
  * came is not known. */
 static void put_unloaded(struct text *text, const char *present, uintptr_t address) {
     const struct os_mapping *file;
-    for (unsigned at = 0; (file = origins_find(address, &at)) != NULL;) {
-        if (file->name[0] == 0 || strcmp(file->name, present) == 0)
+    bool is_latest = origins_is_loaded(address); /* perhaps by a link's name, not by its own */
+    for (unsigned at = 0; (file = origins_find(address, &at)) != NULL; is_latest = false) {
+        if (is_latest || file->name[0] == 0 || strcmp(file->name, present) == 0)
             continue;
         text_format(text, present[0] != 0 ? " or" : "");
         put_file(text, file, address);

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 ALL = "canary=on,junk=on,quarantine=1M,check_kinds=on,history=on,random=on"
 SIZES = {"TINY": 90, "SMALL": 5000, "LARGE": 300000}
@@ -400,6 +401,14 @@ def run_unloaded(run, library):
     if offsets[0] != offsets[1]:
         run.failures += 1
         print(f"one call, two offsets: {offsets}")
+    # Loaded by a link of another name it is one file, and there.
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "another.so")
+        os.symlink(library, link)
+        run.expect("leaks=exit", (link, "stays"), 0, [r"\Astays\n\Z"],
+                   [rf" of 77 bytes, allocated with malloc, called from\n"
+                    rf"slabmalloc:     0x[0-9a-f]+ \({name}\+0x[0-9a-f]+\)\n"],
+                   absent=[", unloaded", "another"])
 
 
 def run_apart(run, plain, *apart):
