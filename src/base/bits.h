@@ -64,23 +64,24 @@ HOT_INLINE bool bit_test_and_clear(uint64_t *word, uint64_t index) {
 /* Index of the highest set bit; `word` must not be 0. */
 HOT_INLINE unsigned bit_highest(uint64_t word) { return 63u - (unsigned)__builtin_clzll(word); }
 
-/* Number of set bits. Written out: on baseline x86-64 the built-in is a call into libgcc.
- * (Parallel sums of bit fields; Warren, Hacker's Delight, chapter 5.) */
-HOT_INLINE unsigned bit_count(uint64_t word) {
+/* Each byte's is the number of set bits in that byte and all below. (Parallel sums of bit fields;
+ * Warren, Hacker's Delight, chapter 5.) */
+HOT_INLINE uint64_t bit_running_counts(uint64_t word) {
     word -= (word >> 1) & 0x5555555555555555u;
     word = (word & 0x3333333333333333u) + ((word >> 2) & 0x3333333333333333u);
     word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-    return (unsigned)((word * 0x0101010101010101u) >> 56);
+    return word * 0x0101010101010101u;
 }
+
+/* Number of set bits. Written out: on baseline x86-64 the built-in is a call into libgcc. */
+HOT_INLINE unsigned bit_count(uint64_t word) { return (unsigned)(bit_running_counts(word) >> 56); }
 
 /* Index of the set bit that has `rank` set bits below it; `word` must have more than `rank`.
  * The byte is found by comparing all eight running counts at once (after Vigna, "Broadword
  * Implementation of Rank/Select Queries", 2008). */
 static inline size_t bit_select(uint64_t word, unsigned rank) {
     const uint64_t ones = 0x0101010101010101u;
-    uint64_t counts = word - ((word >> 1) & 0x5555555555555555u);
-    counts = (counts & 0x3333333333333333u) + ((counts >> 2) & 0x3333333333333333u);
-    counts = ((counts + (counts >> 4)) & 0x0f0f0f0f0f0f0f0fu) * ones; /* of a byte and all below */
+    uint64_t counts = bit_running_counts(word);
     uint64_t passed = ((rank * ones | ones << 7) - counts) >> 7 & ones; /* bytes with <= `rank` */
     size_t shift = (size_t)((passed * ones) >> 56) * 8;
     rank -= (unsigned)((counts << 8) >> shift) & 0xff;

@@ -45,6 +45,6 @@ void check_unlock_all(void);
 void check_reset_locks(void);
 
 /* Calls `visit` for each. */
-void check_visit_locks(void (*visit)(const struct lock *lock, void *context), void *context);
+void check_visit_locks(void (*visit)(struct lock *lock, void *context), void *context);
 
 #endif

@@ -19,9 +19,10 @@ struct relocations {
     size_t bytes, skipped; /* the first `skipped` refer to no symbol */
 };
 
+/* What `table` points to is only copied. */
 struct file {
     struct os_peek *peek;
-    uintptr_t symbols, names, gnu_hash, hash;
+    struct os_symbols table;
     struct relocations calls, others;
 };
 
@@ -30,66 +31,44 @@ static bool copy(struct os_peek *peek, void *to, uintptr_t address, size_t bytes
 }
 
 /* 0 if it can't be read, which ends chains of both kinds of hash tables (or soon will). */
-static uint32_t word(const struct file *file, uintptr_t table, size_t index) {
+static uint32_t word(const struct file *file, const uint32_t *table, size_t index) {
     uint32_t value;
-    return copy(file->peek, &value, table + index * sizeof value, sizeof value) ? value : 0;
+    return copy(file->peek, &value, (uintptr_t)&table[index], sizeof value) ? value : 0;
 }
 
-static void read_entry(struct file *file, uintptr_t base, const ElfW(Dyn) *entry) {
-    uintptr_t value = entry->d_un.d_ptr;
-    uintptr_t address = value < base ? base + value : value; /* as in symbols.c */
-    switch (entry->d_tag) {
-    case DT_SYMTAB:
-        file->symbols = address;
-        break;
-    case DT_STRTAB:
-        file->names = address;
-        break;
-    case DT_GNU_HASH:
-        file->gnu_hash = address;
-        break;
-    case DT_HASH:
-        file->hash = address;
-        break;
-    case DT_JMPREL:
-        file->calls.start = address;
-        break;
-    case DT_PLTRELSZ:
-        file->calls.bytes = value;
-        break;
-    case DT_RELA:
-        file->others.start = address;
-        break;
-    case DT_RELASZ:
-        file->others.bytes = value;
-        break;
-    case DT_RELACOUNT:
-        file->others.skipped = value;
-        break;
-    default:
-        break;
-    }
+static void read_entry(struct file *file, const ElfW(Dyn) *entry) {
+    os_symbols_read_entry(&file->table, entry);
+    if (entry->d_tag == DT_JMPREL)
+        file->calls.start = os_symbols_address(file->table.base, entry);
+    else if (entry->d_tag == DT_PLTRELSZ)
+        file->calls.bytes = entry->d_un.d_val;
+    else if (entry->d_tag == DT_RELA)
+        file->others.start = os_symbols_address(file->table.base, entry);
+    else if (entry->d_tag == DT_RELASZ)
+        file->others.bytes = entry->d_un.d_val;
+    else if (entry->d_tag == DT_RELACOUNT)
+        file->others.skipped = entry->d_un.d_val;
 }
 
-static bool read_section(struct file *file, uintptr_t base, const ElfW(Dyn) *section) {
+static bool read_section(struct file *file, const ElfW(Dyn) *section) {
     ElfW(Dyn) entry = {.d_tag = DT_NULL};
     for (unsigned i = 0; i < ENTRIES_MAX; i++) {
         if (!copy(file->peek, &entry, (uintptr_t)&section[i], sizeof entry))
             return false;
         if (entry.d_tag == DT_NULL)
             break;
-        read_entry(file, base, &entry);
+        read_entry(file, &entry);
     }
-    return file->symbols != 0 && file->names != 0 && (file->gnu_hash | file->hash) != 0;
+    return os_symbols_are_read(&file->table);
 }
 
 static bool is_definition(const struct file *file, uint32_t index, const char *name) {
     ElfW(Sym) symbol;
     char found[NAME_BYTES_MAX];
     size_t bytes = strlen(name) + 1;
-    return copy(file->peek, &symbol, file->symbols + index * sizeof symbol, sizeof symbol) &&
+    return copy(file->peek, &symbol, (uintptr_t)&file->table.symbols[index], sizeof symbol) &&
            symbol.st_shndx != SHN_UNDEF &&
-           copy(file->peek, found, file->names + symbol.st_name, bytes) &&
+           copy(file->peek, found, (uintptr_t)file->table.names + symbol.st_name, bytes) &&
            memcmp(found, name, bytes) == 0;
 }
 
@@ -97,14 +76,14 @@ static bool is_definition(const struct file *file, uint32_t index, const char *n
 static uint32_t find_by_gnu_hash(const struct file *file, const char *name) {
     enum { BUCKETS, FIRST_SYMBOL, BLOOM_WORDS, BLOOM_SHIFT, HEADER_WORDS };
     uint32_t wanted = os_symbols_gnu_hash(name);
-    uint32_t buckets = word(file, file->gnu_hash, BUCKETS);
-    uint32_t first = word(file, file->gnu_hash, FIRST_SYMBOL);
-    size_t start = HEADER_WORDS + (size_t)word(file, file->gnu_hash, BLOOM_WORDS) *
+    uint32_t buckets = word(file, file->table.gnu_hash, BUCKETS);
+    uint32_t first = word(file, file->table.gnu_hash, FIRST_SYMBOL);
+    size_t start = HEADER_WORDS + (size_t)word(file, file->table.gnu_hash, BLOOM_WORDS) *
                                       (sizeof(ElfW(Addr)) / sizeof buckets);
-    uint32_t i = buckets != 0 ? word(file, file->gnu_hash, start + wanted % buckets) : 0;
+    uint32_t i = buckets != 0 ? word(file, file->table.gnu_hash, start + wanted % buckets) : 0;
     uint32_t last = i != 0 && i >= first ? i + CHAIN_MAX : i;
     for (; i < last; i++) {
-        uint32_t hash = word(file, file->gnu_hash, start + buckets + (i - first));
+        uint32_t hash = word(file, file->table.gnu_hash, start + buckets + (i - first));
         if ((hash | 1) == (wanted | 1) && is_definition(file, i, name))
             return i;
         if (hash & 1)
@@ -115,14 +94,14 @@ static uint32_t find_by_gnu_hash(const struct file *file, const char *name) {
 
 static uint32_t find_by_hash(const struct file *file, const char *name) {
     enum { BUCKETS, SYMBOLS, HEADER_WORDS };
-    uint32_t buckets = word(file, file->hash, BUCKETS);
+    uint32_t buckets = word(file, file->table.hash, BUCKETS);
     uint32_t i = 0;
     if (buckets != 0)
-        i = word(file, file->hash, HEADER_WORDS + os_symbols_hash(name) % buckets);
+        i = word(file, file->table.hash, HEADER_WORDS + os_symbols_hash(name) % buckets);
     for (unsigned looked_at = 0; i != 0 && looked_at < CHAIN_MAX; looked_at++) {
         if (is_definition(file, i, name))
             return i;
-        i = word(file, file->hash, (size_t)HEADER_WORDS + buckets + i);
+        i = word(file, file->table.hash, (size_t)HEADER_WORDS + buckets + i);
     }
     return 0;
 }
@@ -142,11 +121,11 @@ static bool refers_to(const struct file *file, const struct relocations *table, 
 }
 
 static bool keeps_to_its_own(struct os_peek *peek, const struct link_map *map, const char *name) {
-    struct file file = {.peek = peek};
-    if (map->l_ld == _DYNAMIC || !read_section(&file, map->l_addr, map->l_ld))
+    struct file file = {.peek = peek, .table = {.base = map->l_addr}};
+    if (map->l_ld == _DYNAMIC || !read_section(&file, map->l_ld))
         return false;
-    uint32_t symbol =
-        file.gnu_hash != 0 ? find_by_gnu_hash(&file, name) : find_by_hash(&file, name);
+    uint32_t symbol = file.table.gnu_hash != NULL ? find_by_gnu_hash(&file, name)
+                                                  : find_by_hash(&file, name);
     return symbol != 0 && !refers_to(&file, &file.calls, symbol) &&
            !refers_to(&file, &file.others, symbol);
 }

@@ -9,26 +9,37 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-/* `entry`: the first of the file's dynamic section. */
-static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) *entry) {
-    *table = (struct os_symbols){.base = base};
-    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
-        /* The loader of some systems leaves these addresses as the file has them. */
-        uintptr_t value = entry->d_un.d_ptr;
-        const void *address = (const void *)(value < base ? base + value : value);
-        if (entry->d_tag == DT_SYMTAB)
-            table->symbols = (ElfW(Sym) *)address;
-        else if (entry->d_tag == DT_STRTAB)
-            table->names = address;
-        else if (entry->d_tag == DT_GNU_HASH)
-            table->gnu_hash = address;
-        else if (entry->d_tag == DT_HASH)
-            table->hash = address;
-    }
+/* The loader of some systems leaves these addresses as the file has them. */
+uintptr_t os_symbols_address(uintptr_t base, const ElfW(Dyn) *entry) {
+    uintptr_t value = entry->d_un.d_ptr;
+    return value < base ? base + value : value;
+}
+
+void os_symbols_read_entry(struct os_symbols *table, const ElfW(Dyn) *entry) {
+    const void *address = (const void *)os_symbols_address(table->base, entry);
+    if (entry->d_tag == DT_SYMTAB)
+        table->symbols = (ElfW(Sym) *)address;
+    else if (entry->d_tag == DT_STRTAB)
+        table->names = address;
+    else if (entry->d_tag == DT_GNU_HASH)
+        table->gnu_hash = address;
+    else if (entry->d_tag == DT_HASH)
+        table->hash = address;
+}
+
+bool os_symbols_are_read(struct os_symbols *table) {
     if (table->gnu_hash != NULL)
         table->hash = NULL;
     return table->symbols != NULL && table->names != NULL &&
            (table->gnu_hash != NULL || table->hash != NULL);
+}
+
+/* `entry`: the first of the file's dynamic section. */
+static bool find_by_section(struct os_symbols *table, uintptr_t base, const ElfW(Dyn) *entry) {
+    *table = (struct os_symbols){.base = base};
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++)
+        os_symbols_read_entry(table, entry);
+    return os_symbols_are_read(table);
 }
 
 static const ElfW(Dyn) *section_of(uintptr_t base, const ElfW(Phdr) *parts, unsigned count) {

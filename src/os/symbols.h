@@ -27,6 +27,14 @@ const struct link_map *os_symbols_files(void);
 uint32_t os_symbols_gnu_hash(const char *name);
 uint32_t os_symbols_hash(const char *name);
 
+/* An entry of a dynamic section that holds an address: that, in a file that lies at `base`. */
+uintptr_t os_symbols_address(uintptr_t base, const ElfW(Dyn) *entry);
+
+/* For who goes through a dynamic section himself: `table` is that of `base`, else empty. False at
+ * the end: it has no table of symbols, or none that is understood. */
+void os_symbols_read_entry(struct os_symbols *table, const ElfW(Dyn) *entry);
+bool os_symbols_are_read(struct os_symbols *table);
+
 /* `parts`: the program headers of a file that lies at `base`. False: it has no table of symbols, or
  * none that is understood. */
 bool os_symbols_find(struct os_symbols *table, uintptr_t base, const ElfW(Phdr) *parts,

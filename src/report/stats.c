@@ -78,7 +78,7 @@ static void sum_zone(struct slm_zone_stats *sums, enum zone_kind kind, struct sl
     }
 }
 
-static void add_shared_lock(const struct lock *lock, void *context) {
+static void add_shared_lock(struct lock *lock, void *context) {
     add_lock(context, SLM_LOCK_SHARED, lock);
 }
 
