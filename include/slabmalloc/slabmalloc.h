@@ -223,6 +223,15 @@ enum slm_leaks_kind {
 #define SLM_HAVE_LEAKS 1
 SLM_API ptrdiff_t slm_leaks(int fd, enum slm_leaks_kind kind);
 
+/* Writes the heap profile to the file descriptor `fd`: for each call stack, how many blocks and
+ * bytes that it allocated live, and how many it has ever allocated while the option sample was on;
+ * in the text format of gperftools, which pprof reads. The figures are estimates from a sample: of
+ * n samples that a stack has, off by 1/sqrt(n) of it (standard deviation). Takes no lock; with
+ * other threads allocating meanwhile it is a moving picture. False: ENODATA, sampling was never
+ * on; or the error of a write. docs/profiling.md has more. */
+#define SLM_HAVE_HEAP_PROFILE 1
+SLM_API bool slm_heap_profile(int fd);
+
 /* --- looking into the heap -------------------------------------------------------------------- */
 
 /* All of these allocate nothing, change errno only on failure, and write through a small buffer on

@@ -14,6 +14,7 @@
 #include "report/explain.h"
 #include "report/help.h"
 #include "report/leaks.h"
+#include "report/profile.h"
 #include "report/summary.h"
 #include "slabmalloc/slabmalloc.h"
 
@@ -44,10 +45,23 @@ static AT_START void read_options(void) {
     out_end(&out);
 }
 
+static COLD void set_up_profile(void) {
+    TEXT(complaints, COMPLAINTS_BYTES);
+    profile_set_up(&complaints);
+    text_write(&complaints, 2);
+}
+
+static AT_START void start_profile(void) {
+    if ((option_get(OPTION_sample) | option_get(OPTION_profile) |
+         option_get(OPTION_profile_signal)) != 0)
+        set_up_profile();
+}
+
 static __attribute__((constructor)) void start(void) {
     read_options();
     limits_apply_options();
     heap_start_checks();
+    start_profile();
     if (option_get(OPTION_explain_faults) != 0)
         explain_faults_start();
     if (option_get(OPTION_background) == BACKGROUND_ON)
@@ -58,6 +72,7 @@ static __attribute__((destructor)) void report(void) {
     size_t blocks = 0;
     background_stop();
     summary_at_exit();
+    profile_at_exit();
     heap_end_checks();
     diagnose_findings();
     if (option_get(OPTION_leaks) == LEAKS_EXIT)

@@ -15,6 +15,7 @@
 #include "report/breakdown.h"
 #include "report/diagnosis.h"
 #include "report/leaks.h"
+#include "report/profile.h"
 #include "report/show.h"
 #include "report/stats.h"
 
@@ -89,6 +90,8 @@ size_t slm_history(const void *pointer, struct slm_event *events, size_t count) 
     }
     return i;
 }
+
+bool slm_heap_profile(int fd) { return succeeded(profile_write(fd)); }
 
 ptrdiff_t slm_leaks(int fd, enum slm_leaks_kind kind) {
     size_t blocks;

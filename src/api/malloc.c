@@ -11,6 +11,7 @@
 #include "api/malloc.h"
 #include "cache/hot.h"
 #include "check/check.h"
+#include "check/sample.h"
 #include "heap/heap.h"
 #include "os/os.h"
 #include "report/diagnosis.h"
@@ -61,18 +62,28 @@ COLD void *malloc_checked(size_t size, size_t alignment, enum call call) {
     return give_out(call, heap_malloc_by(call, size, alignment));
 }
 
+/* While the heap is sampled: what is at hand, and no sample. */
+static NOINLINE void *malloc_between_samples(size_t size) {
+    void *pointer;
+    if (UNLIKELY(size > TINY_MAX_BYTES) || UNLIKELY(!sample_is_far(size)) ||
+        UNLIKELY(!hot_malloc_tiny(size, &pointer)))
+        return malloc_slow(size);
+    sample_count(size);
+    return pointer;
+}
+
 static NOINLINE void *malloc_above_tiny(size_t size) {
     void *pointer;
-    if (LIKELY(size > TINY_MAX_BYTES) && LIKELY(size <= SMALL_MAX_BYTES) &&
-        LIKELY(hot_malloc_small(size, &pointer)))
+    if (LIKELY(hot_is_small(size)) && LIKELY(hot_malloc_small(size, &pointer)))
         return pointer;
-    return malloc_slow(size);
+    return sample_is_on() ? malloc_between_samples(size) : malloc_slow(size);
 }
 
 void *slm_malloc(size_t size) {
     void *pointer;
-    if (UNLIKELY(size > FINE_MAX_BYTES)) {
-        if (UNLIKELY(size > TINY_MAX_BYTES) || UNLIKELY(!hot_malloc_coarse(size, &pointer)))
+    if (UNLIKELY(size >= load_own(&zone_map.fine_end))) {
+        if (UNLIKELY(size >= load_own(&zone_map.tiny_end)) ||
+            UNLIKELY(!hot_malloc_coarse(size, &pointer)))
             return malloc_above_tiny(size);
         __asm__ volatile(""); /* or gcc shares the end of both ways, at the price of a jump */
         return pointer;
@@ -164,7 +175,7 @@ static inline size_t usable_by_any(const void *pointer) {
 
 static NOINLINE void *calloc_beyond_fine(size_t bytes) {
     void *pointer;
-    if (LIKELY(bytes > FINE_MAX_BYTES) && LIKELY(bytes <= TINY_MAX_BYTES) &&
+    if (LIKELY(bytes > FINE_MAX_BYTES) && LIKELY(bytes < load_own(&zone_map.tiny_end)) &&
         LIKELY(hot_malloc_coarse(bytes, &pointer)))
         return memset(pointer, 0, bytes);
     return UNLIKELY(is_too_large(bytes)) ? no_memory() : give_out(CALL_CALLOC, heap_calloc(bytes));
@@ -175,7 +186,7 @@ void *slm_calloc(size_t count, size_t size) {
     void *pointer;
     if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes)))
         return no_memory();
-    if (LIKELY(bytes <= FINE_MAX_BYTES) && LIKELY(hot_malloc_fine(bytes, &pointer)))
+    if (LIKELY(bytes < load_own(&zone_map.fine_end)) && LIKELY(hot_malloc_fine(bytes, &pointer)))
         return memset(pointer, 0, bytes);
     return calloc_beyond_fine(bytes);
 }
@@ -211,7 +222,7 @@ static void *realloc_by_copy(void *pointer, size_t old_size, size_t size) {
 /* The same for more than TINY_MAX_BYTES. */
 static NOINLINE void *realloc_by_copy_to_small(void *pointer, size_t old_size, size_t size) {
     void *copy;
-    return LIKELY(size <= SMALL_MAX_BYTES) && LIKELY(hot_malloc_small(size, &copy))
+    return LIKELY(hot_is_small(size)) && LIKELY(hot_malloc_small(size, &copy))
                ? move_to(copy, pointer, old_size, size)
                : realloc_slow(pointer, size);
 }
@@ -219,8 +230,9 @@ static NOINLINE void *realloc_by_copy_to_small(void *pointer, size_t old_size, s
 static inline void *realloc_in_slab(void *pointer, size_t old_size, size_t size) {
     if (LIKELY(heap_block_stays(old_size, size)))
         return pointer;
-    return LIKELY(size <= TINY_MAX_BYTES) ? realloc_by_copy(pointer, old_size, size)
-                                          : realloc_by_copy_to_small(pointer, old_size, size);
+    return LIKELY(size < load_own(&zone_map.tiny_end))
+               ? realloc_by_copy(pointer, old_size, size)
+               : realloc_by_copy_to_small(pointer, old_size, size);
 }
 
 /* SMALL, or in another thread's slab. */
@@ -268,7 +280,7 @@ static NOINLINE void *allocate_aligned_beyond_tiny(size_t alignment, size_t size
     void *pointer;
     if (LIKELY(size <= SMALL_MAX_BYTES) && LIKELY(alignment <= SMALL_MAX_BYTES)) {
         size_t bytes = bytes_for_aligned(size, alignment);
-        if (LIKELY(bytes > TINY_MAX_BYTES) && LIKELY(hot_malloc_small_aligned(bytes, &pointer)))
+        if (LIKELY(hot_is_small(bytes)) && LIKELY(hot_malloc_small_aligned(bytes, &pointer)))
             return pointer;
     }
     if (UNLIKELY(is_too_large(size)))
@@ -281,7 +293,7 @@ static NOINLINE void *allocate_aligned_beyond_tiny(size_t alignment, size_t size
 /* `alignment` is a power of two. NULL without errno. */
 static void *allocate_aligned(size_t alignment, size_t size) {
     void *pointer;
-    if (LIKELY(size <= TINY_MAX_BYTES) && LIKELY(alignment <= TINY_MAX_BYTES) &&
+    if (LIKELY(size < load_own(&zone_map.tiny_end)) && LIKELY(alignment <= TINY_MAX_BYTES) &&
         LIKELY(hot_malloc_tiny(bytes_for_aligned(size, alignment), &pointer)))
         return pointer;
     return allocate_aligned_beyond_tiny(alignment, size);

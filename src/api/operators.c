@@ -21,14 +21,13 @@
 /* The slow ways open it, and follow the first range as it grows. Not static: clang would see that
  * all that is ever stored are constants, and keep a flag instead. */
 struct gate {
-    size_t fine_end;  /* FINE_MAX_BYTES + 1 */
-    size_t tiny_end;  /* TINY_MAX_BYTES + 1 */
-    size_t tiny_span; /* as far as is known */
+    struct zone_gate ends; /* those of zone_map, or 0 */
+    size_t tiny_span;      /* as far as is known */
 } CACHE_ALIGNED;
 extern struct gate operators_gate HIDDEN;
 struct gate operators_gate;
 
-static uint8_t are_replaced;
+static uint8_t are_known, are_replaced;
 
 int operator_is_checked(void) { return UNLIKELY(load_relaxed(&check_active) != 0); }
 
@@ -38,8 +37,8 @@ void *operator_checked(size_t size, size_t alignment, int is_array) {
 
 #define NEW_BODY(slow)                                                                             \
     void *pointer;                                                                                 \
-    if (UNLIKELY(size >= load_own(&operators_gate.fine_end))) {                                    \
-        if (UNLIKELY(size >= load_own(&operators_gate.tiny_end)) ||                                \
+    if (UNLIKELY(size >= load_own(&operators_gate.ends.fine_end))) {                               \
+        if (UNLIKELY(size >= load_own(&operators_gate.ends.tiny_end)) ||                           \
             UNLIKELY(!hot_malloc_coarse(size, &pointer)))                                          \
             return slow(size);                                                                     \
         __asm__ volatile(""); /* as in slm_malloc */                                               \
@@ -143,24 +142,36 @@ static bool any_is_replaced(void) {
            !IS("_ZdaPvSt11align_val_t", delete_array_aligned, own_delete_array_aligned);
 }
 
+/* Again, if they are closed meanwhile: who does that may not have known of the gate. */
+static void copy_ends(void) {
+    struct zone_gate *ends = &operators_gate.ends;
+    do {
+        store_own(&ends->tiny_end, load_own(&zone_map.tiny_end));
+        store_own(&ends->fine_end, load_own(&zone_map.fine_end));
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    } while (load_own(&ends->fine_end) != load_own(&zone_map.fine_end));
+}
+
 /* The gate is closed, or the first range has grown. */
 static COLD int look(void) {
     if (bound_operators.malloc == NULL) /* while the loader is at work (field case A3) */
         return 0;
+    if (!load_acquire(&are_known)) {
+        store_relaxed(&are_replaced, any_is_replaced());
+        store_relaxed(&zone_gate_of_operators, &operators_gate.ends);
+        store_release(&are_known, 1);
+    }
     if (load_relaxed(&are_replaced))
         return 1;
-    if (load_relaxed(&operators_gate.fine_end) == 0 && any_is_replaced()) {
-        store_relaxed(&are_replaced, 1);
-        return 1;
-    }
-    store_own(&operators_gate.fine_end, FINE_MAX_BYTES + 1);
-    store_own(&operators_gate.tiny_end, TINY_MAX_BYTES + 1);
-    store_own(&operators_gate.tiny_span, load_own(&zone_map.tiny_span));
+    if (load_own(&operators_gate.tiny_span) != load_own(&zone_map.tiny_span))
+        store_own(&operators_gate.tiny_span, load_own(&zone_map.tiny_span));
+    if (load_own(&operators_gate.ends.fine_end) != load_own(&zone_map.fine_end))
+        copy_ends();
     return 0;
 }
 
 int operators_are_replaced(void) {
-    bool is_open = load_own(&operators_gate.fine_end) != 0;
+    bool is_open = load_own(&operators_gate.ends.fine_end) != 0;
     if (LIKELY(is_open) && /* written to seldom: all threads read the gate's line */
         LIKELY(load_own(&operators_gate.tiny_span) == load_own(&zone_map.tiny_span)))
         return 0;

@@ -8,6 +8,7 @@
 #include "api/bound.h"
 #include "base/fatal.h"
 #include "check/log.h"
+#include "check/sample.h"
 #include "heap/background.h"
 #include "heap/limits.h"
 #include "report/diagnosis.h"
@@ -50,6 +51,8 @@ bool slm_option_set(const char *name, const char *value) {
         limits_apply_options();
     if (changed == OPTION_background)
         background_apply_option();
+    if (changed == OPTION_sample)
+        sample_apply_options();
     if (changed == OPTION_log_kinds || changed == OPTION_log_min || changed == OPTION_log_max ||
         changed == OPTION_log_thread)
         check_log_apply_options();

@@ -143,6 +143,11 @@ HOT_INLINE enum hot_remote hot_free_remote(struct slab *slab, uintptr_t address)
     return LIKELY(load_seq_cst(&slab->owner) & OWNER_PENDING) ? REMOTE_FREED : REMOTE_TO_ANNOUNCE;
 }
 
+/* Whether a block of so many bytes is SMALL, and to be taken from here. */
+HOT_INLINE bool hot_is_small(size_t bytes) {
+    return bytes - (TINY_MAX_BYTES + 1) < load_own(&zone_map.small_sizes);
+}
+
 /* A slot of SMALL, as hot_malloc_fine. `of_class`: none of another class will do. */
 HOT_INLINE bool hot_take_small(size_t bytes, bool of_class, void **pointer) {
     unsigned cls = coarse_class_of_step[coarse_step(bytes)];

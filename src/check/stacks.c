@@ -126,6 +126,8 @@ uint32_t stacks_enter(const struct trace *trace) {
     return number;
 }
 
+uint32_t stacks_count(void) { return load_acquire(&stacks.count); }
+
 const uintptr_t *stacks_get(uint32_t number, unsigned *depth) {
     *depth = 0;
     if (number == 0 || number > load_acquire(&stacks.count))

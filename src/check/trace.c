@@ -1,8 +1,8 @@
 /* Purpose: trace.h.
  *
- * Frame pointers are followed, not unwind tables: libgcc's unwinder takes the loader's lock and may
- * allocate (field case H1). The library's own functions have them, so the first caller is always
- * found; how far it goes from there is up to how the program was compiled.
+ * Frame pointers are followed, for that is quick. The library's own functions have them, so the
+ * first caller is always found; how far it goes from there is up to how the program was compiled.
+ * Of a sample, which is seldom, unwind tables are (os/unwind.h).
  *
  * It never faults: a frame is read only if it lies above the one before, close to it, and below the
  * end of the stack. For a thread of glibc that is its control block, which lies at the upper end of
@@ -13,6 +13,7 @@
 #include <sys/auxv.h>
 
 #include "os/lock.h"
+#include "os/unwind.h"
 
 /* A frame longer than this, or a thread's stack, is none. */
 #define FRAME_BYTES_MAX ((uintptr_t)256 << 10)
@@ -61,23 +62,24 @@ uintptr_t trace_stack_end(uintptr_t address) {
 
 static bool is_own(uintptr_t code) { return code - known.start < known.end - known.start; }
 
-/* From a frame that is one, or may be read at least. */
-static void walk(struct trace *trace, uintptr_t frame, uintptr_t end) {
+/* From a frame that is one, or may be read at least. Inline: the frame that it begins with is the
+ * caller's, which must not be gone. Returns the last frame that was looked at. */
+HOT_INLINE uintptr_t walk(struct trace *trace, unsigned most, uintptr_t frame, uintptr_t end) {
     for (;;) {
         const uintptr_t *words = (const uintptr_t *)frame;
         uintptr_t caller = words[1];
         if (caller < 4096)
-            return;
+            return frame;
         bool own = is_own(caller);
         if (!own)
             trace->frames[trace->depth++] = caller;
         uintptr_t next = words[0];
-        if (trace->depth == TRACE_MAX || next <= frame || next - frame > FRAME_BYTES_MAX ||
+        if (trace->depth == most || next <= frame || next - frame > FRAME_BYTES_MAX ||
             next % sizeof(void *) != 0)
-            return;
+            return frame;
         /* Off any stack that is known, only the library's own frames are sure to be frames. */
         if (end != 0 ? next + 2 * sizeof(void *) > end : !own)
-            return;
+            return frame;
         frame = next;
     }
 }
@@ -85,7 +87,34 @@ static void walk(struct trace *trace, uintptr_t frame, uintptr_t end) {
 void trace_take(struct trace *trace) {
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     trace->depth = 0;
-    walk(trace, frame, trace_stack_end(frame));
+    walk(trace, TRACE_MAX, frame, trace_stack_end(frame));
+}
+
+/* From the last frame of the library's own, whose caller is in `trace` already, by the tables;
+ * where they end, by frame pointers again. */
+static void unwind(struct trace *trace, uintptr_t own_frame, uintptr_t end) {
+    const uintptr_t *words = (const uintptr_t *)own_frame;
+    struct os_frame frame = os_frame_at(words[1], own_frame + 2 * sizeof *words, words[0]);
+    enum os_unwound unwound = UNWOUND;
+    while (trace->depth < TRACE_DEEP_MAX && unwound == UNWOUND) {
+        unwound = os_unwind(&frame, end);
+        if (unwound == UNWOUND)
+            trace->frames[trace->depth++] = frame.code + frame.is_exact; /* behind it, as others */
+    }
+    uintptr_t next = os_frame_pointer(&frame);
+    if (unwound == UNWIND_NOT_KNOWN && next % sizeof *words == 0 &&
+        next >= os_frame_stack(&frame) && next - os_frame_stack(&frame) <= FRAME_BYTES_MAX &&
+        next + 2 * sizeof *words <= end)
+        walk(trace, TRACE_DEEP_MAX, next, end);
+}
+
+void trace_take_deep(struct trace *trace) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t end = trace_stack_end(frame);
+    trace->depth = 0;
+    uintptr_t last = walk(trace, 1, frame, end);
+    if (trace->depth == 1 && end != 0)
+        unwind(trace, last, end);
 }
 
 void trace_take_interrupted(struct trace *trace, const struct os_interrupted *at) {
@@ -94,5 +123,5 @@ void trace_take_interrupted(struct trace *trace, const struct os_interrupted *at
     trace->depth = 1;
     if (at->frame >= at->stack && at->frame % sizeof(void *) == 0 &&
         at->frame + 2 * sizeof(void *) <= end)
-        walk(trace, at->frame, end);
+        walk(trace, TRACE_MAX, at->frame, end);
 }

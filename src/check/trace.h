@@ -8,11 +8,12 @@
 
 #include "os/context.h"
 
-enum { TRACE_MAX = 16 };
+/* Frames of a call stack at most: of one that each call takes, and of a sampled one. */
+enum { TRACE_MAX = 16, TRACE_DEEP_MAX = 64 };
 
 struct trace {
     uint32_t depth;
-    uintptr_t frames[TRACE_MAX]; /* return addresses, innermost first */
+    uintptr_t frames[TRACE_DEEP_MAX]; /* return addresses, innermost first */
 };
 
 void trace_init(void);
@@ -25,5 +26,8 @@ void trace_take_interrupted(struct trace *trace, const struct os_interrupted *at
 
 /* The callers of the library, as far as frame pointers lead. Takes no lock, never faults. */
 void trace_take(struct trace *trace);
+
+/* The same, up to TRACE_DEEP_MAX frames. */
+void trace_take_deep(struct trace *trace);
 
 #endif

@@ -46,6 +46,14 @@ HOT_INLINE size_t bytes_for_aligned(size_t bytes, size_t alignment) {
  * of two; CLASS_COUNT if there is none. */
 unsigned class_of_aligned(size_t bytes, size_t alignment);
 
+/* The class for either; CLASS_COUNT: it is LARGE. `alignment` up to MIN_ALIGNMENT: any slot will
+ * do. */
+HOT_INLINE unsigned class_for(size_t bytes, size_t alignment) {
+    if (alignment > MIN_ALIGNMENT)
+        return class_of_aligned(bytes, alignment);
+    return bytes > SMALL_MAX_BYTES ? CLASS_COUNT : class_of(bytes);
+}
+
 HOT_INLINE size_t slab_shift_of(enum zone_kind kind) {
     return kind == ZONE_TINY ? TINY_SLAB_SHIFT : SMALL_SLAB_SHIFT;
 }

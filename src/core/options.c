@@ -5,6 +5,7 @@
 #include <string.h>
 
 char option_log_path[OPTION_PATH_BYTES];
+char option_profile_path[OPTION_PATH_BYTES];
 
 const struct option_entry option_table[OPTION_COUNT] = {
 #define X(name, initial, when, range, help) {#name, initial, when, range, help},

@@ -63,6 +63,9 @@ struct preset_entry {
 /* The path that OPTION_log has, unless its value is 0. */
 extern char option_log_path[OPTION_PATH_BYTES] HIDDEN;
 
+/* And OPTION_profile. */
+extern char option_profile_path[OPTION_PATH_BYTES] HIDDEN;
+
 extern const struct option_entry option_table[OPTION_COUNT] HIDDEN;
 extern const struct preset_entry preset_table[PRESET_COUNT] HIDDEN;
 extern uint64_t option_values[OPTION_COUNT] HIDDEN;

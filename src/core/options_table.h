@@ -61,6 +61,15 @@
     X(heap_soft_limit, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 46, "cgroup"),               \
       "above it, what is free goes back at once and a handler is told (slm_set_limit_handler); "   \
       "0: no limit; cgroup: 12/16 of the control group's memory")                                  \
+    X(sample, 0, OPTION_LIVE, OPTION_BYTES(0, (uint64_t)1 << 40, NULL),                            \
+      "take a sample of allocations, one in so many bytes, with call stacks, for the heap "        \
+      "profile; 0: none; 512K costs next to nothing")                                              \
+    X(profile, 0, OPTION_FIXED, OPTION_PATH("stderr", option_profile_path),                        \
+      "where the heap profile is written when the process exits, for pprof; %p in its name is "    \
+      "the process id, %n the number of the file; sample is 512K then, unless it is set")          \
+    X(profile_signal, 0, OPTION_FIXED, OPTION_SIGNAL,                                              \
+      "write it whenever this signal arrives, unless the program handles it itself; to "           \
+      "slabmalloc.%p.%n.heap, if profile names no other file")                                     \
     X(rebind_libc, 1, OPTION_FIXED, OPTION_BOOLEAN,                                                \
       "who takes malloc or free from libc itself gets those of here: libraries that are loaded "   \
       "with RTLD_DEEPBIND, and programs that look them up in libc.so.6; libc's table of symbols "  \

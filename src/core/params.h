@@ -100,6 +100,9 @@
 #define HUGE_BLOCK_BYTES ((size_t)4 << 20)
 
 /* LARGE: freed mappings kept for reuse (default of the option large_cache). */
+/* Between samples for the heap profile, if the option profile asks for one. */
+#define SAMPLE_BYTES ((uint64_t)512 << 10)
+
 #define LARGE_CACHE_MIN_BYTES ((size_t)64 << 20)
 #define LARGE_CACHE_LIVE_PART 1 /* or this part of the live bytes, if that is more */
 /* A new mapping is as long as this part of the live bytes, if the block is shorter: for those to

@@ -8,6 +8,7 @@
 #include "core/account.h"
 #include "heap/checked.h"
 #include "heap/limits.h"
+#include "heap/sampled.h"
 #include "large/large.h"
 #include "os/os.h"
 #include "os/watch.h"
@@ -249,12 +250,6 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     return pointer;
 }
 
-static unsigned class_for(size_t bytes, size_t alignment) {
-    if (alignment > MIN_ALIGNMENT)
-        return class_of_aligned(bytes, alignment);
-    return bytes > SMALL_MAX_BYTES ? CLASS_COUNT : class_of(bytes);
-}
-
 void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
     return cls < CLASS_COUNT ? malloc_class(cls, is_zero)
@@ -299,6 +294,9 @@ void *heap_malloc(size_t bytes) {
     bool is_zero;
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_malloc(bytes, 0, CALL_MALLOC);
+    void *counted = heap_count_if_sampling(bytes, MIN_ALIGNMENT, &is_zero);
+    if (counted != NULL)
+        return counted;
     if (bytes > SMALL_MAX_BYTES)
         return malloc_large(bytes, MIN_ALIGNMENT, &is_zero);
     return malloc_class(class_of(bytes), &is_zero);
@@ -308,7 +306,8 @@ void *heap_malloc_aligned(size_t bytes, size_t alignment) {
     bool is_zero;
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_malloc(bytes, alignment, CALL_ALIGNED_ALLOC);
-    return heap_raw_malloc(bytes, alignment, &is_zero);
+    void *counted = heap_count_if_sampling(bytes, alignment, &is_zero);
+    return counted != NULL ? counted : heap_raw_malloc(bytes, alignment, &is_zero);
 }
 
 void *heap_malloc_by(enum call call, size_t bytes, size_t alignment) {
@@ -328,8 +327,9 @@ void *heap_calloc(size_t bytes) {
     bool is_zero = false;
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_malloc(bytes, 0, CALL_CALLOC);
-    void *pointer = bytes > SMALL_MAX_BYTES ? malloc_large(bytes, MIN_ALIGNMENT, &is_zero)
-                                            : malloc_class(class_of(bytes), &is_zero);
+    void *pointer = heap_count_if_sampling(bytes, MIN_ALIGNMENT, &is_zero);
+    if (pointer == NULL)
+        pointer = heap_raw_malloc(bytes, MIN_ALIGNMENT, &is_zero);
     if (pointer != NULL && !is_zero)
         clear(pointer, bytes);
     return pointer;
@@ -389,8 +389,10 @@ static enum fault free_row(struct slab *slab, uintptr_t address) {
 enum fault heap_raw_free(void *pointer) {
     uintptr_t address = (uintptr_t)pointer;
     struct slab *slab = zone_find(address);
-    if (slab == NULL)
+    if (slab == NULL) {
+        sample_forget(pointer);
         return large_free(pointer);
+    }
     return slab->zone == ZONE_SMALL || load_relaxed(&check_active) ? free_row(slab, address)
                                                                    : free_by_owner(slab, address);
 }

@@ -4,6 +4,7 @@
 
 #include "heap/checked.h"
 #include "heap/heap.h"
+#include "heap/sampled.h"
 #include "large/large.h"
 
 static void *copy_to_new(void *old, size_t old_bytes, size_t bytes, enum fault *fault) {
@@ -28,8 +29,10 @@ void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
             return pointer;
         void *resized = large_resize(pointer, bytes);
         heap_note_large();
-        if (resized != NULL)
+        if (resized != NULL) {
+            heap_count_resized(resized, bytes);
             return resized;
+        }
     }
     void *copy = copy_to_new(pointer, old_bytes, bytes, fault);
     /* A block that shrinks can always stay. */

@@ -310,6 +310,12 @@ size_t large_usable(const void *pointer) {
     return extent != NULL ? load_relaxed(&extent->used_bytes) : 0;
 }
 
+void large_set_usable(const void *pointer, size_t bytes) {
+    struct extent *extent = extent_live_at(pointer);
+    ASSERT(extent != NULL && bytes <= extent->bytes);
+    store_relaxed(&extent->used_bytes, bytes);
+}
+
 void **large_note(const void *pointer) {
     struct extent *extent = extent_live_at(pointer);
     return extent != NULL ? &extent->note : NULL;

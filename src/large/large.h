@@ -33,6 +33,10 @@ void *large_resize(void *pointer, size_t bytes);
 /* Bytes that the block may use; 0: no live LARGE block starts there. Takes no lock. */
 size_t large_usable(const void *pointer);
 
+/* Of a block that its caller has just allocated: it may use so many bytes only, the class's whose
+ * slot it stands for. */
+void large_set_usable(const void *pointer, size_t bytes);
+
 /* Where check/ keeps its note about the live block that starts there; NULL: there is none. Takes no
  * lock; the note is NULL in a new block, and whoever frees the block takes it out before. */
 void **large_note(const void *pointer);

@@ -156,7 +156,7 @@ static unsigned take_owed(struct large_piece *pieces) {
 
 size_t large_purge_some(size_t bytes) {
     struct large_piece pieces[LARGE_PIECES];
-    if (may_be_owed() == 0)
+    if (may_be_owed() == 0 || lock_holder(&large.lock) == thread_id()) /* a signal handler inside */
         return 0;
     lock_acquire(&large.lock, RANK_LARGE);
     large.owed += bytes;

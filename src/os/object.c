@@ -16,7 +16,8 @@ struct found {
     unsigned long long flags;
     void *start, *end;
     struct link_map *map;
-    void *others[12];
+    void *eh_frame;
+    void *others[11];
 };
 
 static int (*find_object)(void *address, struct found *found);
@@ -35,7 +36,8 @@ bool os_object_find(uintptr_t address, struct os_object *object) {
     struct found found;
     if (find_object == NULL || find_object((void *)address, &found) != 0 || found.map == NULL)
         return false;
-    *object = (struct os_object){(uintptr_t)found.start, (uintptr_t)found.end, found.map};
+    *object = (struct os_object){(uintptr_t)found.start, (uintptr_t)found.end, found.map,
+                                 found.eh_frame};
     return true;
 }
 

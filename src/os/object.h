@@ -13,6 +13,7 @@
 struct os_object {
     uintptr_t start, end;
     const void *map; /* the loader's entry for it */
+    const uint8_t *unwind_header; /* .eh_frame_hdr; NULL: it has none */
 };
 
 /* Until then, nothing is found. Takes the loader's lock: not inside malloc. */

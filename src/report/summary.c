@@ -2,17 +2,15 @@
  *
  * The handler runs on whatever stack the program gives it, which may be small (SIGSTKSZ): what it
  * needs besides, 10 KiB, is static. A second signal while a report is being written adds nothing to
- * it and is let pass.
- * Source:  sigaction(2), signal-safety(7). */
+ * it and is let pass. */
 #include "report/summary.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 
 #include "core/options.h"
-#include "core/signals.h"
 #include "os/os.h"
+#include "report/on_signal.h"
 #include "report/stats.h"
 
 enum { REPORT_FD_MIN = 100 };
@@ -57,21 +55,6 @@ static void handle(int number) {
     errno = saved;
 }
 
-/* What handles the signal already is the program's own. */
-static void install(unsigned number, struct text *complaints) {
-    struct sigaction action = {.sa_flags = SA_RESTART | SA_ONSTACK};
-    struct sigaction before;
-    action.sa_handler = handle;
-    if (sigaction((int)number, NULL, &before) == 0 && before.sa_handler == handle)
-        return;
-    bool is_handled = before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN;
-    if (!is_handled && sigaction((int)number, &action, NULL) == 0)
-        return;
-    text_format(complaints, "slabmalloc: stats_signal: ");
-    signal_put(complaints, number);
-    text_format(complaints, is_handled ? " has a handler already\n" : " can't be handled\n");
-}
-
 static uint64_t next_ms; /* when the next table is due */
 
 static uint64_t interval_ms(void) { return option_get(OPTION_stats_interval) * 1000; }
@@ -90,12 +73,11 @@ AT_START void summary_set_up(struct text *complaints) {
     unsigned number = (unsigned)option_get(OPTION_stats_signal);
     uint64_t interval = interval_ms();
     if (option_get(OPTION_stats) == STATS_EXIT || option_get(OPTION_leaks) == LEAKS_EXIT ||
-        number != 0 || interval != 0)
+        number != 0 || interval != 0 || option_get(OPTION_profile) != 0)
         keep_stderr();
     if (interval != 0)
         store_relaxed(&next_ms, os_clock_ms() + interval);
-    if (number != 0)
-        install(number, complaints);
+    on_signal("stats_signal", number, handle, complaints);
 }
 
 AT_START void summary_at_exit(void) {

@@ -8,13 +8,33 @@
 #include "os/watch.h"
 #include "slab/range.h"
 
-struct zone_map zone_map;
+struct zone_map zone_map = {.fine_end = FINE_MAX_BYTES + 1,
+                            .tiny_end = TINY_MAX_BYTES + 1,
+                            .small_sizes = SMALL_MAX_BYTES - TINY_MAX_BYTES};
+struct zone_gate *zone_gate_of_operators;
 struct zone zones[ZONE_COUNT];
 const struct slab slab_never_used;
 
 static bool is_emulated;
 /* Asked for at the start only: a sandbox closed since then may forbid the call (field case A13). */
 static uint64_t address_limit = UINT64_MAX;
+
+void zone_close_hot_paths(void) {
+    struct zone_gate *gate = load_acquire(&zone_gate_of_operators);
+    store_relaxed(&zone_map.small_sizes, 0);
+    store_relaxed(&zone_map.tiny_end, 0);
+    store_relaxed(&zone_map.fine_end, 0);
+    if (gate != NULL) {
+        store_relaxed(&gate->tiny_end, 0);
+        store_relaxed(&gate->fine_end, 0);
+    }
+}
+
+void zone_open_hot_paths(void) {
+    store_relaxed(&zone_map.small_sizes, SMALL_MAX_BYTES - TINY_MAX_BYTES);
+    store_relaxed(&zone_map.tiny_end, TINY_MAX_BYTES + 1);
+    store_relaxed(&zone_map.fine_end, FINE_MAX_BYTES + 1);
+}
 
 static AT_START size_t most_bytes(unsigned number) {
     size_t bytes = RESERVE_EMULATED_BYTES;

@@ -65,17 +65,33 @@ struct zone {
 };
 
 /* What the hot paths need of the first range of each zone: where slabs and headers begin, and how
- * many bytes of slabs are writable. The spans are zero until zone_init, and grow. */
+ * many bytes of slabs are writable. The spans are zero until zone_init, and grow. And which sizes
+ * they may serve, unless it is none. */
 struct zone_map {
     uintptr_t tiny_base;
     size_t tiny_span;
     uintptr_t tiny_headers;
+    size_t fine_end; /* FINE_MAX_BYTES + 1, or 0 */
+    size_t tiny_end; /* TINY_MAX_BYTES + 1, or 0 */
     uintptr_t small_base;
     size_t small_span;
     uintptr_t small_headers;
+    size_t small_sizes; /* above TINY_MAX_BYTES, so many; or 0 */
 } CACHE_ALIGNED;
 
 extern struct zone_map zone_map HIDDEN;
+
+/* Where C++ has fine_end and tiny_end of its own (api/operators.c), or NULL. It looks itself
+ * whether they are to be opened. */
+struct zone_gate {
+    size_t fine_end, tiny_end;
+};
+extern struct zone_gate *zone_gate_of_operators;
+
+/* From here on every allocation goes the slow way, or none has to; other threads may see so a
+ * little later. */
+void zone_close_hot_paths(void);
+void zone_open_hot_paths(void);
 
 /* All zero: no slot starts in it, whatever the address. */
 extern const struct slab slab_never_used;

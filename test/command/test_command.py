@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Protects the command tools/slabmalloc: what runs, with which options, and how it ends; what is
-refused, in one line; leak reports and addresses; event logs, those that are damaged, too; colours;
-the manual pages.
+refused, in one line; leak reports and addresses; event logs, those that are damaged, too; heap
+profiles; colours; the manual pages.
 
     test_command.py SOURCE LIBRARY FAULTY CC
 """
@@ -349,6 +349,50 @@ class Log(Case):
                                         as_text.stderr)), 7)
 
 
+class Profiles(Case):
+    def setUp(self):
+        super().setUp()
+        self.file = self.folder / "heap"
+        done = run("run", "--profile", self.file, "--option", "sample=1", "--", FAULTY)
+        self.assertEqual((done.returncode, done.stderr), (0, "the program's own line\n"))
+
+    def leaked(self, *words):
+        """The stack through leak(), of which the 7 blocks of 50 bytes are."""
+        shown = json.loads(run("profile", "--json", "--top", "0", *words, self.file).stdout)
+        found = [stack for stack in shown["stacks"]
+                 if "leak" in [frame["function"] for frame in stack["frames"]]]
+        self.assertEqual(len(found), 1, shown)
+        return shown, found[0]
+
+    def test_what_lives_and_what_was_allocated(self):
+        for words in ([], ["--allocated"], ["--sort", "count"]):
+            shown, stack = self.leaked(*words)
+            self.assertEqual((stack["live_blocks"], stack["live_bytes"]), (7, 350))
+            self.assertEqual((stack["allocated_blocks"], stack["allocated_bytes"]), (7, 350))
+            self.assertGreaterEqual(shown["live_bytes"], 350)
+            functions = [frame["function"] for frame in stack["frames"]]
+            self.assertEqual(functions[:2], ["leak", "main"])
+            self.assertRegex(stack["frames"][0]["line"], LINE)
+        text = run("profile", self.file).stdout
+        self.assertRegex(text, r"\n350 bytes \(\d+\.\d %\) in 7 blocks\n    leak \S*faulty\.c:")
+        self.assertEqual(run("profile", "--top", "1", "--sort", "count", self.file).stdout
+                         .count("\n\n"), 1 + (shown["live_blocks"] > 7))
+
+    def test_since_an_earlier_one(self):
+        self.assertEqual(run("profile", "--base", self.file, self.file).stdout,
+                         "heap profile: 0 bytes in 0 blocks live, from 0 call stacks (estimates)\n")
+
+    def test_what_is_none_is_refused(self):
+        self.expect_refused(run("profile", FAULTY), "no heap profile")
+        self.expect_refused(run("profile", self.folder / "no"), "No such file")
+        (self.folder / "empty").touch()
+        self.expect_refused(run("profile", self.folder / "empty"), "no heap profile")
+
+    def test_running_leaves_no_other_file(self):
+        run("run", "--profile", self.folder / "of.%p", "--", "true")
+        self.assertEqual(len(list(self.folder.glob("of.*"))), 1)
+
+
 class Colours(Case):
     def test_when(self):
         self.assertIn("\033[", run("options", "--color=always").stdout)
@@ -385,7 +429,7 @@ class Pages(Case):
         page = pathlib.Path(SOURCE, "docs/man/slabmalloc.1").read_text().replace("\\-", "-")
         body = page[page.index(".SS run"):page.index(".SH EXIT STATUS")]
         shown = set()
-        for command in ("run", "options", "log", "leaks", "symbolize"):
+        for command in ("run", "options", "log", "leaks", "profile", "symbolize"):
             usage = run(command, "--help").stdout
             shown |= set(re.findall(r"--[a-z]+", usage))
             self.assertIn(f".SS {command}", body)

@@ -67,6 +67,9 @@ endif()
 threads_library(tls_array tls_array.c)
 threads_program(dlopen_churn dlopen_churn.c)
 threads_test(dlopen_churn dlopen_churn 60 $<TARGET_FILE:threads_tls_array>)
+# With each block sampled, its stack unwound (field case H1).
+threads_test(dlopen_churn_sampled dlopen_churn 120 $<TARGET_FILE:threads_tls_array>)
+set_tests_properties(threads_dlopen_churn_sampled PROPERTIES ENVIRONMENT SLABMALLOC_SAMPLE=1)
 
 foreach(in_resolver 0 1)
   set(name early_calls)

@@ -75,6 +75,8 @@ def _settings(arguments, path):
     if arguments.log:
         to = arguments.log if arguments.log == "stderr" else os.path.abspath(arguments.log)
         chosen.append(f"log={to}")
+    if arguments.profile:
+        chosen.append(f"profile={os.path.abspath(arguments.profile)}")
     chosen += arguments.option
     for setting in chosen:
         name, equals, _ = setting.partition("=")
@@ -93,7 +95,8 @@ def _settings(arguments, path):
 def _complaints(path, chosen):
     """What the library itself says against the values. Those that would make it write a file are
     left out."""
-    tried = [setting for setting in chosen if not setting.startswith(("log=", "stats=", "leaks="))]
+    tried = [setting for setting in chosen
+             if not setting.startswith(("log=", "profile=", "stats=", "leaks="))]
     said = library.say(path, ",".join(tried)).strip()
     return said.removeprefix("slabmalloc: ").splitlines()[0] if said else ""
 

@@ -1,0 +1,15 @@
+/* Purpose: reports that a signal asks for.
+ * Owns:    nothing. */
+#ifndef SLM_REPORT_ON_SIGNAL_H
+#define SLM_REPORT_ON_SIGNAL_H
+
+#include "base/format.h"
+
+/* Has `handler` called when the signal arrives, on the program's alternate stack if there is one.
+ * What handles the signal already is the program's own: then that, or that it can't be handled, is
+ * appended to `complaints`, for the option of that name. Number 0 is none.
+ * Source: sigaction(2), signal-safety(7). */
+void on_signal(const char *option, unsigned number, void (*handler)(int number),
+               struct text *complaints);
+
+#endif

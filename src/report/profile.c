@@ -1,0 +1,150 @@
+/* Purpose: profile.h.
+ *
+ * The format is the text one that gperftools defined, and pprof, jeprof and google-pprof read. Its
+ * header says "heapprofile", for numbers that are to be taken as they are: each sample stands for
+ * so many blocks of its size already.
+ * Source:  gperftools, "Heap Profiler"; proc_pid_maps(5). */
+#include "report/profile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/fatal.h"
+#include "base/syscall.h"
+#include "check/check.h"
+#include "check/sample.h"
+#include "core/options.h"
+#include "os/os.h"
+#include "report/on_signal.h"
+#include "report/out.h"
+#include "report/summary.h"
+
+enum { PATH_BYTES = OPTION_PATH_BYTES + 64, MAPS_BYTES = 1024, FILE_MODE = 0644 };
+
+static const char default_path[] = "slabmalloc.%p.%n.heap";
+static uint32_t files_written;
+
+/* --- the text --------------------------------------------------------------------------------- */
+
+static size_t blocks(uint64_t units) { return (units + SAMPLE_UNIT / 2) / SAMPLE_UNIT; }
+
+static void put_sums(struct out *out, const struct sample_sums *sums) {
+    out_format(out, "%6zu: %8zu [%6zu: %8zu] @", blocks(sums->live_units), sums->live_bytes,
+               blocks(sums->made_units), sums->made_bytes);
+}
+
+static void add(const struct sample_sums *sums, const uintptr_t *frames, unsigned depth,
+                void *context) {
+    struct sample_sums *total = context;
+    (void)frames;
+    (void)depth;
+    total->live_units += sums->live_units;
+    total->live_bytes += sums->live_bytes;
+    total->made_units += sums->made_units;
+    total->made_bytes += sums->made_bytes;
+}
+
+/* An address of 0 stands for callers that are not known. */
+static void put_stack(const struct sample_sums *sums, const uintptr_t *frames, unsigned depth,
+                      void *context) {
+    struct out *out = context;
+    put_sums(out, sums);
+    for (unsigned i = 0; i < depth; i++)
+        out_format(out, " %p", (void *)frames[i]);
+    out_format(out, depth > 0 ? "\n" : " 0x1\n");
+}
+
+/* As the kernel has it. Without /proc a reader knows addresses, but no names. */
+static void put_mappings(struct out *out) {
+    char bytes[MAPS_BYTES];
+    long length;
+    int fd = (int)raw_syscall(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC,
+                              0, 0, 0);
+    out_format(out, "\nMAPPED_LIBRARIES:\n");
+    while (fd >= 0 &&
+           (length = raw_syscall(SYS_read, fd, (long)bytes, sizeof bytes, 0, 0, 0)) > 0) {
+        struct text text = {bytes, (size_t)length, sizeof bytes};
+        out_text(out, &text);
+    }
+    if (fd >= 0)
+        raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+int profile_write(int fd) {
+    struct sample_sums total = {0};
+    struct out out;
+    if (load_relaxed(&sample_round) == 0)
+        return ENODATA;
+    out_to_descriptor(&out, fd);
+    sample_walk(add, &total);
+    out_format(&out, "heap profile: ");
+    put_sums(&out, &total);
+    out_format(&out, " heapprofile\n");
+    sample_walk(put_stack, &out);
+    put_mappings(&out);
+    return out_end(&out);
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+/* %p stands for the process, %n for how many files it has written. Ended by 0. */
+static void put_path(struct text *text, const char *path) {
+    for (; *path != 0; path++) {
+        bool is_mark = path[0] == '%' && (path[1] == 'p' || path[1] == 'n');
+        if (is_mark)
+            text_format(text, "%u", *++path == 'p' ? os_process_id() : files_written);
+        else
+            text_format(text, "%c", *path);
+    }
+    text_format(text, "%c", 0);
+    text->bytes[text->size - 1] = 0;
+}
+
+static COLD void complain(const char *path, int error) {
+    TEXT(line, PATH_BYTES + 96);
+    text_format(&line, "slabmalloc: profile: %s can't be written (error %d)\n", path, error);
+    text_write_unread(&line, summary_descriptor());
+}
+
+static void write_file(void) {
+    TEXT(path, PATH_BYTES);
+    int saved = errno;
+    fetch_add_relaxed(&files_written, 1);
+    put_path(&path, option_get(OPTION_profile) != 0 ? option_profile_path : default_path);
+    if (strcmp(path.bytes, "stderr") == 0) {
+        profile_write(summary_descriptor());
+        errno = saved;
+        return;
+    }
+    int fd = (int)raw_syscall(SYS_openat, AT_FDCWD, (long)path.bytes,
+                              O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, FILE_MODE, 0, 0);
+    int error = fd < 0 ? -fd : profile_write(fd);
+    if (fd >= 0)
+        raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+    if (error != 0)
+        complain(path.bytes, error);
+    errno = saved;
+}
+
+static void handle(int number) {
+    (void)number;
+    write_file();
+}
+
+void profile_set_up(struct text *complaints) {
+    bool wanted = option_get(OPTION_profile) != 0 || option_get(OPTION_sample) != 0 ||
+                  option_get(OPTION_profile_signal) != 0;
+    if (wanted && load_relaxed(&check_active)) {
+        text_format(complaints, "slabmalloc: sample: there is no profile while checks are on\n");
+        return;
+    }
+    sample_apply_options();
+    on_signal("profile_signal", (unsigned)option_get(OPTION_profile_signal), handle, complaints);
+}
+
+void profile_at_exit(void) {
+    if (option_get(OPTION_profile) != 0 && load_relaxed(&sample_round) != 0)
+        write_file();
+}
