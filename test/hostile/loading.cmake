@@ -133,3 +133,11 @@ else()
 endif()
 hostile_command(other_class 60 "" ${tools} other_class $<TARGET_FILE:slabmalloc>
   ${CMAKE_C_COMPILER})
+
+# --- the whole system -----------------------------------------------------------------------------
+
+# Not instrumented: any program of any user would write the counts of gcov, or a sanitizer's words.
+if(NOT SLABMALLOC_SANITIZE AND NOT SLABMALLOC_COVERAGE)
+  hostile_command(system 120 "" ${CMAKE_CURRENT_SOURCE_DIR}/system.sh $<TARGET_FILE:slabmalloc>
+    ${CMAKE_C_COMPILER})
+endif()
