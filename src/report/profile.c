@@ -26,6 +26,20 @@ enum { PATH_BYTES = OPTION_PATH_BYTES + 64, MAPS_BYTES = 1024, FILE_MODE = 0644 
 static const char default_path[] = "slabmalloc.%p.%n.heap";
 static uint32_t files_written;
 
+/* What writing takes, beside some hundred bytes of stack. */
+struct room {
+    struct out out;
+    char maps[MAPS_BYTES];
+    char path[PATH_BYTES];
+};
+
+/* The handler's, which runs on whatever stack the program gives it, perhaps a small one. A second
+ * signal meanwhile is let pass. */
+static struct {
+    uint32_t writer; /* process that writes: a forked child's is not the parent's */
+    struct room room;
+} handlers;
+
 /* --- the text --------------------------------------------------------------------------------- */
 
 static size_t blocks(uint64_t units) { return (units + SAMPLE_UNIT / 2) / SAMPLE_UNIT; }
@@ -57,34 +71,38 @@ static void put_stack(const struct sample_sums *sums, const uintptr_t *frames, u
 }
 
 /* As the kernel has it. Without /proc a reader knows addresses, but no names. */
-static void put_mappings(struct out *out) {
-    char bytes[MAPS_BYTES];
+static void put_mappings(struct room *room) {
+    struct out *out = &room->out;
     long length;
     int fd = (int)raw_syscall(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC,
                               0, 0, 0);
     out_format(out, "\nMAPPED_LIBRARIES:\n");
     while (fd >= 0 &&
-           (length = raw_syscall(SYS_read, fd, (long)bytes, sizeof bytes, 0, 0, 0)) > 0) {
-        struct text text = {bytes, (size_t)length, sizeof bytes};
+           (length = raw_syscall(SYS_read, fd, (long)room->maps, MAPS_BYTES, 0, 0, 0)) > 0) {
+        struct text text = {room->maps, (size_t)length, MAPS_BYTES};
         out_text(out, &text);
     }
     if (fd >= 0)
         raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-int profile_write(int fd) {
+static int write_in(struct room *room, int fd) {
     struct sample_sums total = {0};
-    struct out out;
     if (load_relaxed(&sample_round) == 0)
         return ENODATA;
-    out_to_descriptor(&out, fd);
+    out_to_descriptor(&room->out, fd);
     sample_walk(add, &total);
-    out_format(&out, "heap profile: ");
-    put_sums(&out, &total);
-    out_format(&out, " heapprofile\n");
-    sample_walk(put_stack, &out);
-    put_mappings(&out);
-    return out_end(&out);
+    out_format(&room->out, "heap profile: ");
+    put_sums(&room->out, &total);
+    out_format(&room->out, " heapprofile\n");
+    sample_walk(put_stack, &room->out);
+    put_mappings(room);
+    return out_end(&room->out);
+}
+
+int profile_write(int fd) {
+    struct room room;
+    return write_in(&room, fd);
 }
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -103,34 +121,38 @@ static void put_path(struct text *text, const char *path) {
 }
 
 static COLD void complain(const char *path, int error) {
-    TEXT(line, PATH_BYTES + 96);
+    TEXT(line, PATH_BYTES + 64);
     text_format(&line, "slabmalloc: profile: %s can't be written (error %d)\n", path, error);
     text_write_unread(&line, summary_descriptor());
 }
 
-static void write_file(void) {
-    TEXT(path, PATH_BYTES);
-    int saved = errno;
+static void write_file(struct room *room) {
+    struct text path = {room->path, 0, PATH_BYTES};
     fetch_add_relaxed(&files_written, 1);
     put_path(&path, option_get(OPTION_profile) != 0 ? option_profile_path : default_path);
     if (strcmp(path.bytes, "stderr") == 0) {
-        profile_write(summary_descriptor());
-        errno = saved;
+        write_in(room, summary_descriptor());
         return;
     }
     int fd = (int)raw_syscall(SYS_openat, AT_FDCWD, (long)path.bytes,
                               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, FILE_MODE, 0, 0);
-    int error = fd < 0 ? -fd : profile_write(fd);
+    int error = fd < 0 ? -fd : write_in(room, fd);
     if (fd >= 0)
         raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
     if (error != 0)
         complain(path.bytes, error);
-    errno = saved;
 }
 
 static void handle(int number) {
+    uint32_t self = os_process_id();
+    uint32_t writer = load_relaxed(&handlers.writer);
+    int saved = errno;
     (void)number;
-    write_file();
+    if (writer == self || !cas_acquire(&handlers.writer, &writer, self))
+        return;
+    write_file(&handlers.room);
+    store_release(&handlers.writer, 0);
+    errno = saved;
 }
 
 void profile_set_up(struct text *complaints) {
@@ -145,6 +167,7 @@ void profile_set_up(struct text *complaints) {
 }
 
 void profile_at_exit(void) {
+    struct room room;
     if (option_get(OPTION_profile) != 0 && load_relaxed(&sample_round) != 0)
-        write_file();
+        write_file(&room);
 }

@@ -81,6 +81,13 @@ def main():
         check(is_near(live[0], SMALL_BYTES + LARGE_BYTES) and is_near(live[1], LARGE_BYTES),
               f"at the signals: {live}")
 
+        for file in files:
+            file.unlink()
+        done = run(program, folder, "small_stack", profile_signal="SIGUSR1", sample=512)
+        files = list(where.glob("slabmalloc.*.heap"))
+        check(done.returncode == 0 and len(files) == 1 and
+              is_near(total(files[0])[0], SMALL_BYTES + LARGE_BYTES), f"on a small stack: {done}")
+
         done = run(program, folder, "fork", profile="child.%p.heap", sample=512)
         files = sorted(where.glob("child.*.heap"), key=lambda file: total(file)[0])
         check(len(files) == 2, f"a child has its own: {files}")

@@ -2,12 +2,14 @@
  *
  * profiled              holds them and returns
  * profiled signal       the same, and raises SIGUSR1 before and after it frees what hold_small held
+ * profiled small_stack  the first time, on a stack for signals of 8 KiB, with nothing below it
  * profiled fork         the same, and a forked child allocates more and exits
  *
  * Compiled without frame pointers. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +31,20 @@ void hold_large(void) {
 __attribute__((noinline)) void hold_in_child(void);
 void hold_in_child(void) { more = malloc(1000000); }
 
+/* Code that is not optimised needs more. */
+#ifndef STACK_FACTOR
+#define STACK_FACTOR 1
+#endif
+
+static void use_small_stack(void) {
+    enum { PAGE = 4096, STACK = 2 * PAGE * STACK_FACTOR };
+    char *memory = mmap(NULL, PAGE + STACK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t stack = {.ss_sp = memory + PAGE, .ss_size = STACK};
+    if (mprotect(memory + PAGE, STACK, PROT_READ | PROT_WRITE) != 0 ||
+        sigaltstack(&stack, NULL) != 0)
+        abort();
+}
+
 int main(int count, char **arguments) {
     const char *what = count > 1 ? arguments[1] : "";
     hold_small();
@@ -37,6 +53,9 @@ int main(int count, char **arguments) {
         raise(SIGUSR1);
         for (int i = 0; i < SMALL; i++)
             free(small[i]);
+        raise(SIGUSR1);
+    } else if (strcmp(what, "small_stack") == 0) {
+        use_small_stack();
         raise(SIGUSR1);
     } else if (strcmp(what, "fork") == 0) {
         pid_t child = fork();
