@@ -203,8 +203,8 @@ struct slm_event {
 
 /* Fills `events` with the last calls about the block that `pointer` lies in, live or freed: as many
  * as are known, 4 at most, or `count`, latest first. Returns how many; 0 without the option
- * history=on. The stack is as deep as the program keeps frame pointers. Takes no lock; with other
- * threads at the same block meanwhile, it is a moving picture. */
+ * history=on. The stack is as deep as the program keeps frame pointers, or, with stacks=tables,
+ * whole. Takes no lock; with other threads at the same block meanwhile, it is a moving picture. */
 #define SLM_HAVE_HISTORY 1
 SLM_API size_t slm_history(const void *pointer, struct slm_event *events, size_t count);
 

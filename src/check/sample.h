@@ -51,11 +51,13 @@ void sample_apply_options(void);
 
 COLD bool sample_is_due(size_t bytes);
 
+/* Counts an allocation that is no sample. */
+HOT_INLINE void sample_pass(size_t bytes) { sample_self.left -= (int64_t)(bytes + (bytes == 0)); }
+
 /* Counts an allocation. True: it is to be sampled. */
 HOT_INLINE bool sample_count(size_t bytes) {
     struct sample_thread *self = &sample_self;
-    bytes += bytes == 0;
-    self->left -= (int64_t)bytes;
+    sample_pass(bytes);
     return UNLIKELY((self->left < 0) | (self->round != load_relaxed(&sample_round))) &&
            sample_is_due(bytes);
 }

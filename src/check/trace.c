@@ -2,7 +2,7 @@
  *
  * Frame pointers are followed, for that is quick. The library's own functions have them, so the
  * first caller is always found; how far it goes from there is up to how the program was compiled.
- * Of a sample, which is seldom, unwind tables are (os/unwind.h).
+ * Of a sample, which is seldom, or with the option stacks=tables, unwind tables are (os/unwind.h).
  *
  * It never faults: a frame is read only if it lies above the one before, close to it, and below the
  * end of the stack. For a thread of glibc that is its control block, which lies at the upper end of
@@ -12,6 +12,7 @@
 #include <link.h>
 #include <sys/auxv.h>
 
+#include "core/options.h"
 #include "os/lock.h"
 #include "os/unwind.h"
 
@@ -84,44 +85,63 @@ HOT_INLINE uintptr_t walk(struct trace *trace, unsigned most, uintptr_t frame, u
     }
 }
 
-void trace_take(struct trace *trace) {
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    trace->depth = 0;
-    walk(trace, TRACE_MAX, frame, trace_stack_end(frame));
-}
-
 /* From the last frame of the library's own, whose caller is in `trace` already, by the tables;
  * where they end, by frame pointers again. */
-static void unwind(struct trace *trace, uintptr_t own_frame, uintptr_t end) {
-    const uintptr_t *words = (const uintptr_t *)own_frame;
-    struct os_frame frame = os_frame_at(words[1], own_frame + 2 * sizeof *words, words[0]);
+static void unwind(struct trace *trace, unsigned most, struct os_frame first, uintptr_t end) {
+    struct os_frame frame = first;
+    unsigned depth = trace->depth;
     enum os_unwound unwound = UNWOUND;
-    while (trace->depth < TRACE_DEEP_MAX && unwound == UNWOUND) {
+    while (trace->depth < most && (unwound == UNWOUND || unwound == UNWIND_LACKS)) {
         unwound = os_unwind(&frame, end);
-        if (unwound == UNWOUND)
+        if (unwound == UNWOUND) {
             trace->frames[trace->depth++] = frame.code + frame.is_exact; /* behind it, as others */
+        } else if (unwound == UNWIND_LACKS) {
+            frame = first;
+            frame.is_careful = true;
+            trace->depth = depth;
+        }
     }
     uintptr_t next = os_frame_pointer(&frame);
-    if (unwound == UNWIND_NOT_KNOWN && next % sizeof *words == 0 &&
+    if (unwound == UNWIND_NOT_KNOWN && next % sizeof next == 0 &&
         next >= os_frame_stack(&frame) && next - os_frame_stack(&frame) <= FRAME_BYTES_MAX &&
-        next + 2 * sizeof *words <= end)
-        walk(trace, TRACE_DEEP_MAX, next, end);
+        next + 2 * sizeof next <= end)
+        walk(trace, most, next, end);
+}
+
+/* The library's own frames by frame pointers, then by the tables. */
+static NOINLINE void take_by_tables(struct trace *trace, unsigned most) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t end = trace_stack_end(frame);
+    uintptr_t last = walk(trace, 1, frame, end);
+    const uintptr_t *words = (const uintptr_t *)last;
+    if (trace->depth == 1 && end != 0)
+        unwind(trace, most, os_frame_at(words[1], last + 2 * sizeof *words, words[0]), end);
 }
 
 void trace_take_deep(struct trace *trace) {
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    uintptr_t end = trace_stack_end(frame);
     trace->depth = 0;
-    uintptr_t last = walk(trace, 1, frame, end);
-    if (trace->depth == 1 && end != 0)
-        unwind(trace, last, end);
+    take_by_tables(trace, TRACE_DEEP_MAX);
+}
+
+void trace_take(struct trace *trace) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    trace->depth = 0;
+    if (UNLIKELY(option_get(OPTION_stacks) == STACKS_TABLES))
+        take_by_tables(trace, TRACE_MAX);
+    else
+        walk(trace, TRACE_MAX, frame, trace_stack_end(frame));
 }
 
 void trace_take_interrupted(struct trace *trace, const struct os_interrupted *at) {
     uintptr_t end = trace_stack_end(at->stack);
     trace->frames[0] = at->code + 1; /* as the others: behind what was being done */
     trace->depth = 1;
-    if (at->frame >= at->stack && at->frame % sizeof(void *) == 0 &&
-        at->frame + 2 * sizeof(void *) <= end)
+    if (option_get(OPTION_stacks) == STACKS_TABLES && end != 0) {
+        struct os_frame frame = os_frame_at(at->code, at->stack, at->frame);
+        frame.is_exact = true;
+        unwind(trace, TRACE_MAX, frame, end);
+    } else if (at->frame >= at->stack && at->frame % sizeof(void *) == 0 &&
+               at->frame + 2 * sizeof(void *) <= end) {
         walk(trace, TRACE_MAX, at->frame, end);
+    }
 }

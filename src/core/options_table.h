@@ -89,6 +89,9 @@
       "check that new is undone by delete, and the sizes told to them")                            \
     X(history, 0, OPTION_FIXED, OPTION_BOOLEAN,                                                    \
       "record who allocated and freed each block, with call stacks")                               \
+    X(stacks, STACKS_FRAMES, OPTION_LIVE, OPTION_WORDS("frames|tables"),                           \
+      "how call stacks are found for history, leaks and faults: by frame pointers, or by the "     \
+      "tables for exceptions, which programs without frame pointers have too (x86-64)")            \
     X(leaks, LEAKS_NONE, OPTION_FIXED, OPTION_WORDS("none|exit"),                                  \
       "list the blocks that still live when the process exits")                                    \
     X(leak_check, LEAK_CHECK_LIVE, OPTION_LIVE, OPTION_WORDS("live|reachable"),                    \

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "os/unwind_known.h"
 #include "os/unwind_table.h"
 
 enum { REGISTER_FRAME = 6, REGISTER_STACK = 7, REGISTER_RETURN = UNWIND_RETURN_REGISTER };
@@ -237,6 +238,7 @@ static bool run(struct machine *machine, struct bytes from) {
 struct stack {
     uintptr_t start, end;
     bool failed;
+    bool lacks; /* for want of a register */
 };
 
 static uint64_t read_stack(struct stack *stack, uintptr_t address) {
@@ -254,7 +256,7 @@ static uint64_t get_register(const struct os_frame *frame, uint64_t number, stru
     if (number == UNWIND_RETURN_REGISTER)
         return frame->code;
     if (number >= UNWIND_REGISTERS || (frame->known >> number & 1) == 0) {
-        stack->failed = true;
+        stack->failed = stack->lacks = true;
         return 0;
     }
     return frame->registers[number];
@@ -351,14 +353,18 @@ static enum os_unwound apply(struct os_frame *frame, const struct row *row, uint
     struct os_frame caller = {0};
     uintptr_t now = os_frame_stack(frame);
     /* In an interrupted function's end, tables have registers where they were popped from. */
-    struct stack stack = {now - (frame->is_exact ? RED_ZONE_BYTES : 0), end, end <= now};
+    struct stack stack = {now - (frame->is_exact ? RED_ZONE_BYTES : 0), end, end <= now, false};
     if (end - now > FRAME_BYTES_MAX)
         stack.end = now + FRAME_BYTES_MAX;
     uintptr_t cfa = row->cfa.kind == IS_EXPRESSION
                         ? evaluate(expression_of(&row->cfa), frame, 0, &stack)
                         : get_register(frame, row->base, &stack) + (uintptr_t)row->cfa.offset;
+    if (stack.lacks && frame->has_left_out)
+        return UNWIND_LACKS;
     if (stack.failed || cfa <= now || cfa > stack.end)
         return UNWIND_NOT_KNOWN;
+    caller.is_careful = frame->is_careful;
+    caller.has_left_out = frame->has_left_out;
     for (unsigned i = 0; i < UNWIND_REGISTERS; i++) {
         bool failed_before = stack.failed;
         if (find_register(frame, &row->rules[i], i, cfa, &stack, &caller.registers[i]))
@@ -371,7 +377,9 @@ static enum os_unwound apply(struct os_frame *frame, const struct row *row, uint
         caller.known |= 1 << REGISTER_STACK;
     }
     if ((caller.known >> REGISTER_RETURN & 1) == 0 || (caller.known >> REGISTER_STACK & 1) == 0)
-        return row->rules[REGISTER_RETURN].kind == LOST ? UNWIND_IS_END : UNWIND_NOT_KNOWN;
+        return row->rules[REGISTER_RETURN].kind == LOST ? UNWIND_IS_END
+               : stack.lacks && frame->has_left_out     ? UNWIND_LACKS
+                                                        : UNWIND_NOT_KNOWN;
     if (os_frame_stack(&caller) <= now)
         return UNWIND_NOT_KNOWN; /* it would not end; and below it is no stack */
     caller.code = caller.registers[REGISTER_RETURN];
@@ -380,12 +388,60 @@ static enum os_unwound apply(struct os_frame *frame, const struct row *row, uint
     return caller.code < 4096 ? UNWIND_IS_END : UNWOUND;
 }
 
-enum os_unwound os_unwind(struct os_frame *frame, uintptr_t end) {
-    struct os_object object;
+/* --- what was found before -------------------------------------------------------------------- */
+
+enum { WORD = 8 };
+
+/* False: it is more than the two offsets. */
+static bool is_simple(const struct row *row, struct unwind_known *known) {
+    const struct rule *back = &row->rules[REGISTER_RETURN];
+    const struct rule *saved = &row->rules[REGISTER_FRAME];
+    uint64_t offset = (uint64_t)row->cfa.offset;
+    uint64_t below = saved->kind == AT_OFFSET ? -(uint64_t)saved->offset : 0;
+    *known = (struct unwind_known){.is_end = back->kind == LOST};
+    if (known->is_end)
+        return true;
+    known->by_frame = row->base == REGISTER_FRAME;
+    known->offset = (uint32_t)(offset / WORD);
+    known->saved_below = (uint32_t)(below / WORD);
+    return row->cfa.kind == IS_OFFSET && row->rules[REGISTER_STACK].kind == SAME &&
+           (known->by_frame || row->base == REGISTER_STACK) && back->kind == AT_OFFSET &&
+           back->offset == -WORD && (saved->kind == SAME || below != 0) &&
+           ((offset | below) & (WORD - 1)) == 0 && (offset | below) <= FRAME_BYTES_MAX;
+}
+
+/* As apply; of other registers than these two nothing is known in the caller. */
+static enum os_unwound apply_known(struct os_frame *frame, const struct unwind_known *known,
+                                   uintptr_t end) {
+    uintptr_t now = os_frame_stack(frame);
+    uintptr_t frame_pointer = os_frame_pointer(frame);
+    uintptr_t cfa = (known->by_frame ? frame_pointer : now) + known->offset * WORD;
+    uintptr_t below = known->saved_below * WORD;
+    if (known->is_end)
+        return UNWIND_IS_END;
+    if (known->by_frame && (frame->known >> REGISTER_FRAME & 1) == 0)
+        return frame->has_left_out ? UNWIND_LACKS : UNWIND_NOT_KNOWN;
+    if (end <= now || cfa <= now || cfa > end || cfa - now > FRAME_BYTES_MAX ||
+        below > cfa - now || cfa % WORD != 0)
+        return UNWIND_NOT_KNOWN;
+    frame->code = ((const uintptr_t *)cfa)[-1];
+    frame->registers[REGISTER_STACK] = cfa;
+    frame->known &= 1 << REGISTER_STACK | 1 << REGISTER_FRAME;
+    frame->has_left_out = true;
+    if (below != 0) {
+        frame->registers[REGISTER_FRAME] = *(const uintptr_t *)(cfa - below);
+        frame->known |= 1 << REGISTER_FRAME;
+    }
+    return frame->code < 4096 ? UNWIND_IS_END : UNWOUND;
+}
+
+/* By what the tables say. */
+static COLD enum os_unwound unwind_anew(struct os_frame *frame, uintptr_t code,
+                                        const struct os_object *object, uintptr_t end) {
     struct unwind_entry entry;
     struct machine machine;
-    uintptr_t code = frame->is_exact ? frame->code : frame->code - 1;
-    if (!os_object_find(code, &object) || !unwind_find(&object, code, &entry))
+    struct unwind_known known;
+    if (!unwind_find(object, code, &entry))
         return UNWIND_NOT_KNOWN;
     memset(&machine, 0, sizeof machine);
     machine.entry = &entry;
@@ -397,11 +453,25 @@ enum os_unwound os_unwind(struct os_frame *frame, uintptr_t end) {
     machine.wanted = code;
     if (!run(&machine, entry.own))
         return UNWIND_NOT_KNOWN;
+    if (!entry.is_signal_frame && is_simple(&machine.row, &known))
+        unwind_remember(code, object, &known);
     enum os_unwound unwound = apply(frame, &machine.row, end);
     if (unwound == UNWIND_NOT_KNOWN && entry.is_signal_frame)
         return UNWIND_IS_END;
     frame->is_exact = unwound == UNWOUND && entry.is_signal_frame;
     return unwound;
+}
+
+enum os_unwound os_unwind(struct os_frame *frame, uintptr_t end) {
+    struct os_object object;
+    struct unwind_known known;
+    uintptr_t code = frame->is_exact ? frame->code : frame->code - 1;
+    if (!os_object_find(code, &object))
+        return UNWIND_NOT_KNOWN;
+    if (LIKELY(!frame->is_exact) && LIKELY(!frame->is_careful) &&
+        LIKELY(unwind_recall(code, &object, &known)))
+        return apply_known(frame, &known, end);
+    return unwind_anew(frame, code, &object, end);
 }
 
 #else

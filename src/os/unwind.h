@@ -15,6 +15,8 @@ enum { UNWIND_REGISTERS = 17 }; /* by their DWARF numbers; the last one is the r
 struct os_frame {
     uintptr_t code;     /* where that is */
     bool is_exact;      /* there it was interrupted; or it has called, and returns to it */
+    bool is_careful;    /* what is known from before does not do: it leaves registers out, */
+    bool has_left_out;  /* as it has */
     uint32_t known;     /* a bit for each of these: */
     uintptr_t registers[UNWIND_REGISTERS];
 };
@@ -30,6 +32,7 @@ enum os_unwound {
     UNWIND_IS_END,    /* there is no caller: where a thread begins; or what a signal interrupted is
                        * on another stack, which may be anywhere */
     UNWIND_NOT_KNOWN, /* no table tells, or none that is understood */
+    UNWIND_LACKS,     /* a register is needed that was left out: to be done again, careful */
 };
 
 /* Reads the stack from the frame on, `end` excluded, and as far as the tables say, 256 KiB a frame

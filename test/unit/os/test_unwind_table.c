@@ -136,7 +136,7 @@ static void run_damaged(const struct tables *tables, uint64_t *words, size_t cou
                         uint64_t *seed) {
     uintptr_t start = (uintptr_t)words, end = start + count * 8;
     for (unsigned i = 0; i < tables->count; i++) {
-        struct os_frame frame = {.known = 0xffff};
+        struct os_frame frame = {.known = 0xffff, .is_careful = i % 2 == 0};
         for (unsigned k = 0; k < 16; k++)
             frame.registers[k] = start - 64 + random_below(seed, count * 8 + 128);
         frame.registers[7] =

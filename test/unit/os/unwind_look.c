@@ -54,7 +54,7 @@ _Unwind_Reason_Code add_libgcc(struct _Unwind_Context *context, void *frames) {
     return _URC_NO_REASON;
 }
 
-enum os_unwound walk(struct frames *frames, struct os_frame frame, uintptr_t end) {
+static enum os_unwound walk_once(struct frames *frames, struct os_frame frame, uintptr_t end) {
     enum os_unwound unwound;
     frames->count = 0;
     do {
@@ -62,6 +62,22 @@ enum os_unwound walk(struct frames *frames, struct os_frame frame, uintptr_t end
         unwound = os_unwind(&frame, end);
     } while (unwound == UNWOUND && frames->count < FRAMES_MAX);
     return unwound;
+}
+
+enum os_unwound walk(struct frames *frames, struct os_frame frame, uintptr_t end) {
+    frame.is_careful = true;
+    enum os_unwound carefully = walk_once(frames, frame, end);
+    struct frames quick = {0};
+    frame.is_careful = false;
+    enum os_unwound quickly = walk_once(&quick, frame, end);
+    EXPECT(carefully != UNWIND_LACKS);
+    if (quickly != UNWIND_LACKS) {
+        EXPECT(quickly == carefully);
+        EXPECT_EQ(quick.count, frames->count);
+        for (unsigned i = 0; i < quick.count; i++)
+            EXPECT_EQ(quick.code[i], frames->code[i]);
+    }
+    return carefully;
 }
 
 APART void look(void *data) {
