@@ -19,31 +19,31 @@ uint64_t bytes_take(struct bytes *bytes, size_t count) {
     return value;
 }
 
-uint64_t bytes_take_unsigned(struct bytes *bytes) {
+/* 7 bits a byte, the lowest first (LEB128); how many bits that were, and the last byte. */
+static uint64_t take_groups(struct bytes *bytes, unsigned *bits, uint64_t *last) {
     uint64_t value = 0;
-    uint64_t byte;
-    unsigned shift = 0;
+    *bits = 0;
     do {
-        byte = bytes_take(bytes, 1);
-        if (shift < 64)
-            value |= (byte & 0x7f) << shift;
-        shift += 7;
-    } while ((byte & 0x80) != 0);
+        *last = bytes_take(bytes, 1);
+        if (*bits < 64)
+            value |= (*last & 0x7f) << *bits;
+        *bits += 7;
+    } while ((*last & 0x80) != 0);
     return value;
 }
 
+uint64_t bytes_take_unsigned(struct bytes *bytes) {
+    unsigned bits;
+    uint64_t last;
+    return take_groups(bytes, &bits, &last);
+}
+
 int64_t bytes_take_signed(struct bytes *bytes) {
-    uint64_t value = 0;
-    uint64_t byte;
-    unsigned shift = 0;
-    do {
-        byte = bytes_take(bytes, 1);
-        if (shift < 64)
-            value |= (byte & 0x7f) << shift;
-        shift += 7;
-    } while ((byte & 0x80) != 0);
-    if (shift < 64 && (byte & 0x40) != 0)
-        value |= ~(uint64_t)0 << shift;
+    unsigned bits;
+    uint64_t last;
+    uint64_t value = take_groups(bytes, &bits, &last);
+    if (bits < 64 && (last & 0x40) != 0)
+        value |= ~(uint64_t)0 << bits;
     return (int64_t)value;
 }
 
