@@ -108,9 +108,8 @@ static void unwind(struct trace *trace, unsigned most, struct os_frame first, ui
         walk(trace, most, next, end);
 }
 
-/* The library's own frames by frame pointers, then by the tables. */
-static NOINLINE void take_by_tables(struct trace *trace, unsigned most) {
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+/* The library's own frames by frame pointers, then by the tables; inline as walk. */
+HOT_INLINE void take_by_tables(struct trace *trace, unsigned most, uintptr_t frame) {
     uintptr_t end = trace_stack_end(frame);
     uintptr_t last = walk(trace, 1, frame, end);
     const uintptr_t *words = (const uintptr_t *)last;
@@ -119,15 +118,16 @@ static NOINLINE void take_by_tables(struct trace *trace, unsigned most) {
 }
 
 void trace_take_deep(struct trace *trace) {
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     trace->depth = 0;
-    take_by_tables(trace, TRACE_DEEP_MAX);
+    take_by_tables(trace, TRACE_DEEP_MAX, frame);
 }
 
 void trace_take(struct trace *trace) {
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     trace->depth = 0;
     if (UNLIKELY(option_get(OPTION_stacks) == STACKS_TABLES))
-        take_by_tables(trace, TRACE_MAX);
+        take_by_tables(trace, TRACE_MAX, frame);
     else
         walk(trace, TRACE_MAX, frame, trace_stack_end(frame));
 }
