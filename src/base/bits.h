@@ -11,6 +11,16 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
+/* 2^64 over the golden ratio: for hashing, and as a step between seeds. */
+#define GOLDEN_64 0x9e3779b97f4a7c15u
+
+/* The output of splitmix64 (Steele, Lea and Flood 2014), whose state goes up by GOLDEN_64. */
+HOT_INLINE uint64_t bit_mix(uint64_t state) {
+    state = (state ^ state >> 30) * 0xbf58476d1ce4e5b9u;
+    state = (state ^ state >> 27) * 0x94d049bb133111ebu;
+    return state ^ state >> 31;
+}
+
 /* Index of the lowest set bit; `word` must not be 0. As an instruction: the built-in's int result
  * costs a sign extension wherever it is used as an index. (rep bsf is tzcnt where that exists.) */
 HOT_INLINE size_t bit_lowest(uint64_t word) {

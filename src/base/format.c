@@ -1,6 +1,8 @@
 /* Purpose: the formatter of format.h. */
 #include "base/format.h"
 
+#include <string.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -118,4 +120,16 @@ void text_format(struct text *text, const char *format, ...) {
     va_start(arguments, format);
     text_vformat(text, format, arguments);
     va_end(arguments);
+}
+
+void text_expand(struct text *text, const char *words, const char *marks, const unsigned *values) {
+    for (; *words != 0; words++) {
+        const char *mark = words[0] == '%' && words[1] != 0 ? strchr(marks, words[1]) : NULL;
+        if (mark != NULL) {
+            text_format(text, "%u", values[mark - marks]);
+            words++;
+        } else {
+            text_format(text, "%c", *words);
+        }
+    }
 }

@@ -25,6 +25,10 @@ void text_format(struct text *text, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void text_vformat(struct text *text, const char *format, va_list arguments);
 
+/* Appends `words`; where these have % and one of the letters of `marks`, the number at that
+ * letter's place in `values`. */
+void text_expand(struct text *text, const char *words, const char *marks, const unsigned *values);
+
 /* What "%zu byte%s" ends with: "s", but for one. */
 static inline const char *plural(size_t count) { return count == 1 ? "" : "s"; }
 

@@ -150,7 +150,7 @@ struct grouping {
 };
 
 static struct check_leak *group_of(const struct grouping *grouping, const struct check_leak *leak) {
-    uint64_t hash = (leak->stack * 0x9e3779b97f4a7c15u) ^ (leak->bytes * 0xff51afd7ed558ccdu);
+    uint64_t hash = (leak->stack * GOLDEN_64) ^ (leak->bytes * 0xff51afd7ed558ccdu);
     for (size_t at = hash >> 20 & (grouping->size - 1);; at = (at + 1) & (grouping->size - 1)) {
         struct check_leak *group = &grouping->leaks->groups[at];
         if (group->count == 0 || (group->stack == leak->stack && group->bytes == leak->bytes &&

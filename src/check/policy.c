@@ -1,8 +1,5 @@
 /* Purpose: what the options ask for; the seed of what is random.
  * Owns:    the policy. */
-#include <string.h>
-#include <sys/auxv.h>
-
 #include "check/check.h"
 #include "check/locks.h"
 #include "check/log.h"
@@ -20,26 +17,21 @@ static struct {
     uint64_t state;
 } CACHE_ALIGNED randoms[ROWS_MAX];
 
-/* The kernel's 16 random bytes for each process: no system call, which a sandbox may forbid. */
 static void seed(void) {
-    const void *random = (const void *)getauxval(AT_RANDOM); /* aligned to nothing */
-    uint64_t words[2] = {0};
-    if (random != NULL)
-        memcpy(words, random, sizeof words);
+    uint64_t words[2];
+    os_start_random(words);
     for (unsigned row = 0; row < ROWS_MAX; row++)
         randoms[row].state = words[0] ^ (uintptr_t)randoms ^ os_clock_ms() ^ (uint64_t)row << 58;
     check_policy.secret = words[1];
     check_policy.secret ^= check_random();
 }
 
-/* splitmix64 (Steele, Lea and Flood 2014); two threads at once may get the same number. */
+/* Two threads at once may get the same number. */
 uint64_t check_random(void) {
     uint64_t *state = &randoms[check_row()].state;
-    uint64_t x = load_relaxed(state) + 0x9e3779b97f4a7c15u;
+    uint64_t x = load_relaxed(state) + GOLDEN_64;
     store_relaxed(state, x);
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return bit_mix(x);
 }
 
 AT_START bool check_start(void) {

@@ -1,13 +1,12 @@
 /* Purpose: sample.h. */
 #include "check/sample.h"
 
-#include <string.h>
-#include <sys/auxv.h>
-
+#include "base/bits.h"
 #include "base/exponential.h"
 #include "check/check.h"
 #include "check/locks.h"
 #include "check/stacks.h"
+#include "check/trace.h"
 #include "core/options.h"
 #include "large/large.h"
 #include "os/metadata.h"
@@ -36,21 +35,14 @@ static uint64_t random_state;
 
 /* --- when ------------------------------------------------------------------------------------- */
 
-/* splitmix64 (Steele, Lea and Flood 2014). */
 static uint64_t next_random(void) {
-    uint64_t x = fetch_add_relaxed(&random_state, 0x9e3779b97f4a7c15u);
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
+    return bit_mix(fetch_add_relaxed(&random_state, GOLDEN_64));
 }
 
-/* The kernel's random bytes for each process, as policy.c. */
 static void seed(void) {
-    const void *random = (const void *)getauxval(AT_RANDOM); /* aligned to nothing */
-    uint64_t word = 0;
-    if (random != NULL)
-        memcpy(&word, random, sizeof word);
-    store_relaxed(&random_state, word ^ os_clock_ms());
+    uint64_t words[2];
+    os_start_random(words);
+    store_relaxed(&random_state, words[0] ^ os_clock_ms());
 }
 
 /* With an interval of 1, every allocation is sampled. */
@@ -151,7 +143,7 @@ static bool make_sums(uint32_t stack) {
 static uint64_t units_for(size_t bytes, uint64_t interval) {
     if (interval <= 1)
         return SAMPLE_UNIT;
-    double blocks = 1 / exponential_within((double)(bytes + (bytes == 0)) / (double)interval);
+    double blocks = 1 / exponential_within((double)sample_size(bytes) / (double)interval);
     return (uint64_t)(blocks * SAMPLE_UNIT + 0.5);
 }
 
@@ -159,8 +151,10 @@ static uint64_t bytes_for(const struct note *note) {
     return (uint64_t)((double)note->bytes * (double)note->units / SAMPLE_UNIT + 0.5);
 }
 
-void sample_add(void *pointer, size_t bytes, const struct trace *trace) {
-    uint32_t stack = stacks_enter(trace);
+void sample_add(void *pointer, size_t bytes) {
+    struct trace trace;
+    trace_take_deep(&trace);
+    uint32_t stack = stacks_enter(&trace);
     lock_acquire(check_lock(), RANK_CHECK);
     struct note *note = make_sums(stack) ? take_note() : NULL;
     lock_release(check_lock(), RANK_CHECK);

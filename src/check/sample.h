@@ -19,9 +19,10 @@
 #define SLM_CHECK_SAMPLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/atomic.h"
-#include "check/trace.h"
 
 /* Estimates of numbers of blocks are in parts of a block. */
 enum { SAMPLE_UNIT = 1024 };
@@ -51,8 +52,11 @@ void sample_apply_options(void);
 
 COLD bool sample_is_due(size_t bytes);
 
+/* What an allocation counts as: one of 0 bytes as one of 1, or it would never be sampled. */
+HOT_INLINE size_t sample_size(size_t bytes) { return bytes + (bytes == 0); }
+
 /* Counts an allocation that is no sample. */
-HOT_INLINE void sample_pass(size_t bytes) { sample_self.left -= (int64_t)(bytes + (bytes == 0)); }
+HOT_INLINE void sample_pass(size_t bytes) { sample_self.left -= (int64_t)sample_size(bytes); }
 
 /* Counts an allocation. True: it is to be sampled. */
 HOT_INLINE bool sample_count(size_t bytes) {
@@ -72,9 +76,9 @@ HOT_INLINE bool sample_is_far(size_t bytes) {
 static inline void sample_begin(void) { sample_self.is_inside = 1; }
 static inline void sample_end(void) { sample_self.is_inside = 0; }
 
-/* The LARGE block that the caller has just allocated is a sample. Without memory for that, it is
- * not. */
-void sample_add(void *pointer, size_t bytes, const struct trace *trace);
+/* The LARGE block that the caller has just allocated is a sample, of whoever called the library.
+ * Without memory for that, it is not. */
+void sample_add(void *pointer, size_t bytes);
 
 /* A LARGE block is about to be freed or to become another one: if it is sampled, it lives no more.
  * `pointer` may be anything. */

@@ -34,7 +34,7 @@ static struct {
 static uint64_t hash_of(const struct trace *trace) {
     uint64_t hash = trace->depth;
     for (unsigned i = 0; i < trace->depth; i++) {
-        hash = (hash ^ trace->frames[i]) * 0x9e3779b97f4a7c15u;
+        hash = (hash ^ trace->frames[i]) * GOLDEN_64;
         hash ^= hash >> 29;
     }
     return hash;

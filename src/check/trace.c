@@ -16,8 +16,7 @@
 #include "os/lock.h"
 #include "os/unwind.h"
 
-/* A frame longer than this, or a thread's stack, is none. */
-#define FRAME_BYTES_MAX ((uintptr_t)256 << 10)
+/* A thread's stack that is longer is none. */
 #define STACK_BYTES_MAX ((uintptr_t)1 << 30)
 
 static struct {
@@ -75,7 +74,7 @@ HOT_INLINE uintptr_t walk(struct trace *trace, unsigned most, uintptr_t frame, u
         if (!own)
             trace->frames[trace->depth++] = caller;
         uintptr_t next = words[0];
-        if (trace->depth == most || next <= frame || next - frame > FRAME_BYTES_MAX ||
+        if (trace->depth == most || next <= frame || next - frame > OS_FRAME_BYTES_MAX ||
             next % sizeof(void *) != 0)
             return frame;
         /* Off any stack that is known, only the library's own frames are sure to be frames. */
@@ -103,7 +102,7 @@ static void unwind(struct trace *trace, unsigned most, struct os_frame first, ui
     }
     uintptr_t next = os_frame_pointer(&frame);
     if (unwound == UNWIND_NOT_KNOWN && next % sizeof next == 0 &&
-        next >= os_frame_stack(&frame) && next - os_frame_stack(&frame) <= FRAME_BYTES_MAX &&
+        next >= os_frame_stack(&frame) && next - os_frame_stack(&frame) <= OS_FRAME_BYTES_MAX &&
         next + 2 * sizeof next <= end)
         walk(trace, most, next, end);
 }

@@ -250,10 +250,14 @@ static void *malloc_large(size_t bytes, size_t alignment, bool *is_zero) {
     return pointer;
 }
 
-void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
+HOT_INLINE void *malloc_raw(size_t bytes, size_t alignment, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
     return cls < CLASS_COUNT ? malloc_class(cls, is_zero)
                              : malloc_large(bytes, alignment, is_zero);
+}
+
+void *heap_raw_malloc(size_t bytes, size_t alignment, bool *is_zero) {
+    return malloc_raw(bytes, alignment, is_zero);
 }
 
 /* The word that each class's slots come from, until it has none left: at random within 64 slots,
@@ -290,24 +294,23 @@ void *heap_raw_malloc_random(size_t bytes, size_t alignment, uint64_t random, bo
     return LIKELY(pointer != NULL) ? pointer : heap_raw_malloc(bytes, alignment, is_zero);
 }
 
+HOT_INLINE void *malloc_counted(size_t bytes, size_t alignment, bool *is_zero) {
+    void *pointer = heap_count_if_sampling(bytes, alignment, is_zero);
+    return pointer != NULL ? pointer : malloc_raw(bytes, alignment, is_zero);
+}
+
 void *heap_malloc(size_t bytes) {
     bool is_zero;
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_malloc(bytes, 0, CALL_MALLOC);
-    void *counted = heap_count_if_sampling(bytes, MIN_ALIGNMENT, &is_zero);
-    if (counted != NULL)
-        return counted;
-    if (bytes > SMALL_MAX_BYTES)
-        return malloc_large(bytes, MIN_ALIGNMENT, &is_zero);
-    return malloc_class(class_of(bytes), &is_zero);
+    return malloc_counted(bytes, MIN_ALIGNMENT, &is_zero);
 }
 
 void *heap_malloc_aligned(size_t bytes, size_t alignment) {
     bool is_zero;
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_malloc(bytes, alignment, CALL_ALIGNED_ALLOC);
-    void *counted = heap_count_if_sampling(bytes, alignment, &is_zero);
-    return counted != NULL ? counted : heap_raw_malloc(bytes, alignment, &is_zero);
+    return malloc_counted(bytes, alignment, &is_zero);
 }
 
 void *heap_malloc_by(enum call call, size_t bytes, size_t alignment) {
@@ -327,9 +330,7 @@ void *heap_calloc(size_t bytes) {
     bool is_zero = false;
     if (UNLIKELY(load_relaxed(&check_active)))
         return checked_malloc(bytes, 0, CALL_CALLOC);
-    void *pointer = heap_count_if_sampling(bytes, MIN_ALIGNMENT, &is_zero);
-    if (pointer == NULL)
-        pointer = heap_raw_malloc(bytes, MIN_ALIGNMENT, &is_zero);
+    void *pointer = malloc_counted(bytes, MIN_ALIGNMENT, &is_zero);
     if (pointer != NULL && !is_zero)
         clear(pointer, bytes);
     return pointer;

@@ -10,16 +10,14 @@
 static COLD void *take_sample(size_t bytes, size_t alignment, bool *is_zero) {
     unsigned cls = class_for(bytes, alignment);
     size_t slot_bytes = cls < CLASS_COUNT ? size_classes[cls].slot_bytes : bytes;
-    struct trace trace;
     if (!heap_is_set_up())
         return NULL;
     sample_begin();
-    trace_take_deep(&trace);
     void *pointer = large_alloc(slot_bytes, alignment, is_zero);
     if (pointer != NULL && cls < CLASS_COUNT)
         large_set_usable(pointer, slot_bytes);
     if (pointer != NULL)
-        sample_add(pointer, bytes, &trace);
+        sample_add(pointer, bytes);
     sample_end();
     heap_note_large();
     return pointer;
@@ -38,12 +36,10 @@ void *heap_count(size_t bytes, size_t alignment, bool *is_zero) {
 }
 
 void heap_count_resized(void *pointer, size_t bytes) {
-    struct trace trace;
     sample_forget(pointer);
     if (LIKELY(!sample_is_on()) || !sample_count(bytes))
         return;
     sample_begin();
-    trace_take_deep(&trace);
-    sample_add(pointer, bytes, &trace);
+    sample_add(pointer, bytes);
     sample_end();
 }

@@ -1,11 +1,11 @@
 /* Purpose: group.h. */
 #include "os/group.h"
 
-#include <fcntl.h>
 #include <stdbool.h>
 
 #include "base/format.h"
 #include "base/syscall.h"
+#include "os/file.h"
 
 enum { PATH_BYTES = 1024, LIST_BYTES = 4096 };
 
@@ -13,11 +13,11 @@ static const char root[] = "/sys/fs/cgroup";
 
 /* The file's start, as a string of at most `bytes` - 1; false if there is nothing to read. */
 static bool read_file(const char *path, char *buffer, size_t bytes) {
-    long file = raw_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (syscall_failed(file))
+    int file = file_open(path, O_RDONLY, 0);
+    if (file < 0)
         return false;
     long length = raw_syscall(SYS_read, file, (long)buffer, (long)bytes - 1, 0, 0, 0);
-    raw_syscall(SYS_close, file, 0, 0, 0, 0, 0);
+    file_close(file);
     if (syscall_failed(length) || length == 0)
         return false;
     buffer[length] = 0;

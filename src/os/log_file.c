@@ -22,6 +22,7 @@
 #include "base/format.h"
 #include "base/syscall.h"
 #include "os/log.h"
+#include "os/file.h"
 #include "os/metadata.h"
 
 enum { CAPACITY_MIN = 2048, MEMORY_CAPACITY = 8192, PATH_BYTES = 4608, ADDRESS_LIMIT_PART = 8 };
@@ -42,10 +43,8 @@ static long system_call(long number, long a, long b, long c, long d) {
 }
 
 static int open_file(const char *path, int flags) {
-    return (int)system_call(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return file_open(path, flags | O_NOFOLLOW, 0600);
 }
-
-static void close_file(int fd) { system_call(SYS_close, fd, 0, 0, 0); }
 
 static void remove_file(const char *path) {
     system_call(SYS_unlinkat, AT_FDCWD, (long)path, 0, 0);
@@ -53,22 +52,12 @@ static void remove_file(const char *path) {
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-static void put_process_id(struct text *text) { text_format(text, "%u", os_process_id()); }
-
 /* What "%p" stands for is put in, or, `adds_id`, added after a point. Ended by 0. */
 static bool expand(struct text *text, bool adds_id) {
-    for (const char *at = opened.path; *at != 0; at++) {
-        if (at[0] == '%' && at[1] == 'p') {
-            put_process_id(text);
-            at++;
-        } else {
-            text_format(text, "%c", *at);
-        }
-    }
-    if (adds_id) {
-        text_format(text, ".");
-        put_process_id(text);
-    }
+    unsigned process = os_process_id();
+    text_expand(text, opened.path, "p", &process);
+    if (adds_id)
+        text_format(text, ".%u", process);
     text_format(text, "%c", 0);
     return text->bytes[text->used - 1] == 0;
 }
@@ -105,7 +94,7 @@ static uint64_t start_of_process(uint32_t process) {
     int fd = open_file(path.bytes, O_RDONLY);
     long length = fd >= 0 ? system_call(SYS_read, fd, (long)stat, sizeof stat - 1, 0) : -1;
     if (fd >= 0)
-        close_file(fd);
+        file_close(fd);
     if (length <= 0)
         return 0;
     stat[length] = 0;
@@ -147,7 +136,7 @@ static int examine(const char *path) {
     bool is_file = !syscall_failed(system_call(SYS_fstat, fd, (long)&stat, 0, 0)) &&
                    S_ISREG(stat.st_mode);
     long length = is_file ? system_call(SYS_read, fd, (long)&header, sizeof header, 0) : 0;
-    close_file(fd);
+    file_close(fd);
     if (!is_file)
         return LOG_IS_NO_FILE;
     if (length == 0)
@@ -316,7 +305,7 @@ static int open_ring(struct log_ring *ring, bool is_child) {
     if (fd < 0)
         return -fd;
     int error = fill_file(fd, ring, own.bytes, is_shared_name ? path.bytes : NULL);
-    close_file(fd);
+    file_close(fd);
     if (error != 0) {
         unmap_file();
         remove_file(own.bytes);

@@ -4,20 +4,14 @@
  *          a file's page. */
 #include "os/maps.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "base/syscall.h"
+#include "os/file.h"
 #include "os/look.h"
 #include "os/os.h"
 
 enum { BUFFER_BYTES = 512 };
-
-static int open_file(const char *path) {
-    return (int)raw_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-}
-
-static void close_file(int fd) { raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0); }
 
 /* --- the list --------------------------------------------------------------------------------- */
 
@@ -100,12 +94,12 @@ bool os_maps_walk(bool (*visit)(const struct os_mapping *mapping, void *context)
     struct reader reader;
     struct os_mapping mapping;
     reader.at = reader.size = 0;
-    reader.fd = open_file("/proc/self/maps");
+    reader.fd = file_open("/proc/self/maps", O_RDONLY, 0);
     if (reader.fd < 0)
         return false;
     while (read_mapping(&reader, &mapping) && visit(&mapping, context))
         continue;
-    close_file(reader.fd);
+    file_close(reader.fd);
     return true;
 }
 
@@ -133,7 +127,7 @@ bool os_huge_pages_walk(void (*visit)(const struct os_mapping *mapping, size_t h
     struct os_mapping mapping;
     bool told = false;
     reader.at = reader.size = 0;
-    reader.fd = open_file("/proc/self/smaps");
+    reader.fd = file_open("/proc/self/smaps", O_RDONLY, 0);
     if (reader.fd < 0)
         return false;
     while (read_mapping(&reader, &mapping)) {
@@ -148,19 +142,19 @@ bool os_huge_pages_walk(void (*visit)(const struct os_mapping *mapping, size_t h
         if (byte != -1)
             reader.at--;
     }
-    close_file(reader.fd);
+    file_close(reader.fd);
     return told;
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
 void os_page_view_begin(struct os_page_view *view) {
-    view->pagemap = open_file("/proc/self/pagemap");
+    view->pagemap = file_open("/proc/self/pagemap", O_RDONLY, 0);
 }
 
 void os_page_view_end(struct os_page_view *view) {
     if (view->pagemap >= 0)
-        close_file(view->pagemap);
+        file_close(view->pagemap);
 }
 
 static bool read_pagemap(int fd, uintptr_t address, size_t pages, unsigned char *own) {

@@ -88,6 +88,10 @@ void os_wake(uint32_t *word, int waiters);
 /* Another one in a forked child. */
 uint32_t os_process_id(void);
 
+/* What the kernel has drawn for this process at its start, or 0: no system call, which a sandbox
+ * may forbid. */
+void os_start_random(uint64_t words[2]);
+
 /* gettid(2) of the calling thread, asked for once; to be forgotten in a forked child. */
 uint32_t os_thread_number(void);
 void os_forget_thread_number(void);

@@ -3,6 +3,7 @@
  * Source:  mmap(2), madvise(2), mremap(2), futex(2), getauxval(3). */
 #include <errno.h>
 #include <linux/futex.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -302,6 +303,13 @@ void os_wake(uint32_t *word, int waiters) {
 
 AT_START uint32_t os_process_id(void) {
     return (uint32_t)raw_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+}
+
+void os_start_random(uint64_t words[2]) {
+    const void *random = (const void *)getauxval(AT_RANDOM); /* aligned to nothing */
+    memset(words, 0, 2 * sizeof *words);
+    if (random != NULL)
+        memcpy(words, random, 2 * sizeof *words);
 }
 
 static __thread uint32_t thread_number __attribute__((tls_model("initial-exec")));

@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "base/format.h"
 #include "base/syscall.h"
+#include "os/file.h"
 #include "os/os.h"
 
 enum { TASKS_MAX = 16384, DIRECTORY_BYTES = 2048, STATUS_BYTES = 4096, PATH_BYTES = 64 };
@@ -82,13 +83,6 @@ static void handle(int signal, siginfo_t *info, void *context) {
 
 /* --- which threads there are ------------------------------------------------------------------ */
 
-static int open_file(const char *path, int flags) {
-    return (int)raw_syscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | flags, 0, 0,
-                            0);
-}
-
-static void close_file(int fd) { raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0); }
-
 static uint64_t hexadecimal(const char *digits) {
     uint64_t number = 0;
     for (;; digits++) {
@@ -108,11 +102,11 @@ static enum disposition ask(uint32_t id, int signal) {
     char status[STATUS_BYTES];
     TEXT(path, PATH_BYTES);
     text_format(&path, "/proc/self/task/%u/status%c", id, 0);
-    int fd = open_file(path.bytes, 0);
+    int fd = file_open(path.bytes, O_RDONLY, 0);
     if (fd < 0)
         return TASK_GONE;
     long n = raw_syscall(SYS_read, fd, (long)status, sizeof status - 1, 0, 0, 0);
-    close_file(fd);
+    file_close(fd);
     if (n <= 0)
         return TASK_GONE;
     status[n] = 0;
@@ -169,7 +163,7 @@ static bool enter_new(struct os_tasks *tasks) {
     uint64_t buffer[DIRECTORY_BYTES / sizeof(uint64_t)];
     uint32_t self = own_id();
     long n;
-    int fd = open_file("/proc/self/task", O_DIRECTORY);
+    int fd = file_open("/proc/self/task", O_RDONLY | O_DIRECTORY, 0);
     if (fd < 0)
         return false;
     while ((n = raw_syscall(SYS_getdents64, fd, (long)buffer, sizeof buffer, 0, 0, 0)) > 0) {
@@ -181,7 +175,7 @@ static bool enter_new(struct os_tasks *tasks) {
                 enter(tasks, id);
         }
     }
-    close_file(fd);
+    file_close(fd);
     return true;
 }
 

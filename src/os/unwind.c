@@ -13,7 +13,6 @@
 enum { REGISTER_FRAME = 6, REGISTER_STACK = 7, REGISTER_RETURN = UNWIND_RETURN_REGISTER };
 
 #define RED_ZONE_BYTES 128 /* below the stack pointer that nobody else writes to */
-#define FRAME_BYTES_MAX ((uintptr_t)256 << 10)
 
 struct os_frame os_frame_at(uintptr_t code, uintptr_t stack, uintptr_t frame) {
     struct os_frame at = {.code = code, .known = 1 << REGISTER_FRAME | 1 << REGISTER_STACK};
@@ -354,8 +353,8 @@ static enum os_unwound apply(struct os_frame *frame, const struct row *row, uint
     uintptr_t now = os_frame_stack(frame);
     /* In an interrupted function's end, tables have registers where they were popped from. */
     struct stack stack = {now - (frame->is_exact ? RED_ZONE_BYTES : 0), end, end <= now, false};
-    if (end - now > FRAME_BYTES_MAX)
-        stack.end = now + FRAME_BYTES_MAX;
+    if (end - now > OS_FRAME_BYTES_MAX)
+        stack.end = now + OS_FRAME_BYTES_MAX;
     uintptr_t cfa = row->cfa.kind == IS_EXPRESSION
                         ? evaluate(expression_of(&row->cfa), frame, 0, &stack)
                         : get_register(frame, row->base, &stack) + (uintptr_t)row->cfa.offset;
@@ -407,7 +406,7 @@ static bool is_simple(const struct row *row, struct unwind_known *known) {
     return row->cfa.kind == IS_OFFSET && row->rules[REGISTER_STACK].kind == SAME &&
            (known->by_frame || row->base == REGISTER_STACK) && back->kind == AT_OFFSET &&
            back->offset == -WORD && (saved->kind == SAME || below != 0) &&
-           ((offset | below) & (WORD - 1)) == 0 && (offset | below) <= FRAME_BYTES_MAX;
+           ((offset | below) & (WORD - 1)) == 0 && (offset | below) <= OS_FRAME_BYTES_MAX;
 }
 
 /* As apply; of other registers than these two nothing is known in the caller. */
@@ -421,7 +420,7 @@ static enum os_unwound apply_known(struct os_frame *frame, const struct unwind_k
         return UNWIND_IS_END;
     if (known->by_frame && (frame->known >> REGISTER_FRAME & 1) == 0)
         return frame->has_left_out ? UNWIND_LACKS : UNWIND_NOT_KNOWN;
-    if (end <= now || cfa <= now || cfa > end || cfa - now > FRAME_BYTES_MAX ||
+    if (end <= now || cfa <= now || cfa > end || cfa - now > OS_FRAME_BYTES_MAX ||
         below > cfa - now || cfa % WORD != 0)
         return UNWIND_NOT_KNOWN;
     frame->code = ((const uintptr_t *)cfa)[-1];

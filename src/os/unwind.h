@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A frame that is longer is none. */
+#define OS_FRAME_BYTES_MAX ((uintptr_t)256 << 10)
+
 enum { UNWIND_REGISTERS = 17 }; /* by their DWARF numbers; the last one is the return address */
 
 /* A frame: registers as they will be when its function goes on. */

@@ -2,11 +2,10 @@
 #include "os/unwind_known.h"
 
 #include "base/atomic.h"
+#include "base/bits.h"
 
 enum { PLACES_SHIFT = 12, PLACES = 1 << PLACES_SHIFT };
 enum { OFFSET_BITS = 24, SAVED_BITS = 14, FLAGS = 3, SUM_SHIFT = FLAGS + OFFSET_BITS + SAVED_BITS };
-
-#define GOLDEN 0x9e3779b97f4a7c15u /* 2^64 over the golden ratio: for hashing */
 
 static struct {
     uint64_t key, value;
@@ -14,7 +13,7 @@ static struct {
 
 /* The upper bits are a sum of the file's place and entry; the lowest is set: 0 is nothing. */
 static uint64_t pack(const struct os_object *object, const struct unwind_known *known) {
-    uint64_t sum = ((uintptr_t)object->map ^ object->start) * GOLDEN >> SUM_SHIFT << SUM_SHIFT;
+    uint64_t sum = ((uintptr_t)object->map ^ object->start) * GOLDEN_64 >> SUM_SHIFT << SUM_SHIFT;
     return sum | (uint64_t)known->saved_below << (FLAGS + OFFSET_BITS) |
            (uint64_t)known->offset << FLAGS | (uint64_t)known->by_frame << 2 |
            (uint64_t)known->is_end << 1 | 1;
@@ -23,7 +22,7 @@ static uint64_t pack(const struct os_object *object, const struct unwind_known *
 void unwind_remember(uintptr_t code, const struct os_object *object,
                      const struct unwind_known *known) {
     uint64_t value = pack(object, known);
-    size_t place = code * GOLDEN >> (64 - PLACES_SHIFT);
+    size_t place = code * GOLDEN_64 >> (64 - PLACES_SHIFT);
     if (known->offset >> OFFSET_BITS != 0 || known->saved_below >> SAVED_BITS != 0)
         return;
     store_relaxed(&places[place].key, code ^ value);
@@ -31,7 +30,7 @@ void unwind_remember(uintptr_t code, const struct os_object *object,
 }
 
 bool unwind_recall(uintptr_t code, const struct os_object *object, struct unwind_known *known) {
-    size_t place = code * GOLDEN >> (64 - PLACES_SHIFT);
+    size_t place = code * GOLDEN_64 >> (64 - PLACES_SHIFT);
     uint64_t key = load_relaxed(&places[place].key);
     uint64_t value = load_relaxed(&places[place].value);
     static const struct unwind_known nothing;

@@ -61,7 +61,7 @@ struct bytes bytes_take_block(struct bytes *bytes) {
 
 /* Encodings of addresses: a format, and what it is relative to. */
 enum { AS_ADDRESS = 0, AS_UDATA4 = 3, AS_UDATA8 = 4, AS_SDATA4 = 0xb, AS_SDATA8 = 0xc };
-enum { FORMAT = 0x0f, RELATIVE = 0x70, TO_ITSELF = 0x10, IS_INDIRECT = 0x80, TABLE = 0x3b };
+enum { FORMAT = 0x0f, RELATIVE = 0x70, TO_ITSELF = 0x10, TABLE = 0x3b };
 
 static uint64_t take_encoded(struct bytes *bytes, uint8_t encoding) {
     uintptr_t place = (uintptr_t)bytes->at;

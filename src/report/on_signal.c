@@ -2,9 +2,10 @@
 #include "report/on_signal.h"
 
 #include <signal.h>
-#include <stdbool.h>
 
+#include "base/atomic.h"
 #include "core/signals.h"
+#include "os/os.h"
 
 void on_signal(const char *option, unsigned number, void (*handler)(int number),
                struct text *complaints) {
@@ -20,3 +21,11 @@ void on_signal(const char *option, unsigned number, void (*handler)(int number),
     signal_put(complaints, number);
     text_format(complaints, is_handled ? " has a handler already\n" : " can't be handled\n");
 }
+
+bool on_signal_begin(uint32_t *writer) {
+    uint32_t self = os_process_id();
+    uint32_t before = load_relaxed(writer);
+    return before != self && cas_acquire(writer, &before, self);
+}
+
+void on_signal_end(uint32_t *writer) { store_release(writer, 0); }

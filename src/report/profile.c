@@ -9,13 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "base/fatal.h"
 #include "base/syscall.h"
 #include "check/check.h"
 #include "check/sample.h"
 #include "core/options.h"
+#include "os/file.h"
 #include "os/os.h"
 #include "report/on_signal.h"
 #include "report/out.h"
@@ -33,10 +33,9 @@ struct room {
     char path[PATH_BYTES];
 };
 
-/* The handler's, which runs on whatever stack the program gives it, perhaps a small one. A second
- * signal meanwhile is let pass. */
+/* The handler's, which runs on whatever stack the program gives it, perhaps a small one. */
 static struct {
-    uint32_t writer; /* process that writes: a forked child's is not the parent's */
+    uint32_t writer; /* on_signal_begin */
     struct room room;
 } handlers;
 
@@ -60,7 +59,7 @@ static void add(const struct sample_sums *sums, const uintptr_t *frames, unsigne
     total->made_bytes += sums->made_bytes;
 }
 
-/* An address of 0 stands for callers that are not known. */
+/* Callers that are not known are one at address 1: readers take a stack of none for an error. */
 static void put_stack(const struct sample_sums *sums, const uintptr_t *frames, unsigned depth,
                       void *context) {
     struct out *out = context;
@@ -74,8 +73,7 @@ static void put_stack(const struct sample_sums *sums, const uintptr_t *frames, u
 static void put_mappings(struct room *room) {
     struct out *out = &room->out;
     long length;
-    int fd = (int)raw_syscall(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC,
-                              0, 0, 0);
+    int fd = file_open("/proc/self/maps", O_RDONLY, 0);
     out_format(out, "\nMAPPED_LIBRARIES:\n");
     while (fd >= 0 &&
            (length = raw_syscall(SYS_read, fd, (long)room->maps, MAPS_BYTES, 0, 0, 0)) > 0) {
@@ -83,7 +81,7 @@ static void put_mappings(struct room *room) {
         out_text(out, &text);
     }
     if (fd >= 0)
-        raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+        file_close(fd);
 }
 
 static int write_in(struct room *room, int fd) {
@@ -109,13 +107,8 @@ int profile_write(int fd) {
 
 /* %p stands for the process, %n for how many files it has written. Ended by 0. */
 static void put_path(struct text *text, const char *path) {
-    for (; *path != 0; path++) {
-        bool is_mark = path[0] == '%' && (path[1] == 'p' || path[1] == 'n');
-        if (is_mark)
-            text_format(text, "%u", *++path == 'p' ? os_process_id() : files_written);
-        else
-            text_format(text, "%c", *path);
-    }
+    const unsigned values[] = {os_process_id(), load_relaxed(&files_written)};
+    text_expand(text, path, "pn", values);
     text_format(text, "%c", 0);
     text->bytes[text->size - 1] = 0;
 }
@@ -134,31 +127,26 @@ static void write_file(struct room *room) {
         write_in(room, summary_descriptor());
         return;
     }
-    int fd = (int)raw_syscall(SYS_openat, AT_FDCWD, (long)path.bytes,
-                              O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, FILE_MODE, 0, 0);
+    int fd = file_open(path.bytes, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY, FILE_MODE);
     int error = fd < 0 ? -fd : write_in(room, fd);
     if (fd >= 0)
-        raw_syscall(SYS_close, fd, 0, 0, 0, 0, 0);
+        file_close(fd);
     if (error != 0)
         complain(path.bytes, error);
 }
 
 static void handle(int number) {
-    uint32_t self = os_process_id();
-    uint32_t writer = load_relaxed(&handlers.writer);
     int saved = errno;
     (void)number;
-    if (writer == self || !cas_acquire(&handlers.writer, &writer, self))
+    if (!on_signal_begin(&handlers.writer))
         return;
     write_file(&handlers.room);
-    store_release(&handlers.writer, 0);
+    on_signal_end(&handlers.writer);
     errno = saved;
 }
 
 void profile_set_up(struct text *complaints) {
-    bool wanted = option_get(OPTION_profile) != 0 || option_get(OPTION_sample) != 0 ||
-                  option_get(OPTION_profile_signal) != 0;
-    if (wanted && load_relaxed(&check_active)) {
+    if (load_relaxed(&check_active)) {
         text_format(complaints, "slabmalloc: sample: there is no profile while checks are on\n");
         return;
     }
@@ -166,8 +154,12 @@ void profile_set_up(struct text *complaints) {
     on_signal("profile_signal", (unsigned)option_get(OPTION_profile_signal), handle, complaints);
 }
 
-void profile_at_exit(void) {
+static COLD void write_at_exit(void) {
     struct room room;
+    write_file(&room);
+}
+
+AT_START void profile_at_exit(void) {
     if (option_get(OPTION_profile) != 0 && load_relaxed(&sample_round) != 0)
-        write_file(&room);
+        write_at_exit();
 }

@@ -11,7 +11,8 @@
  * that of a write. */
 int profile_write(int fd);
 
-/* Does what the options ask for, after they were read; `complaints` says what is not possible. */
+/* Does what the options sample, profile and profile_signal ask for, if any of them does;
+ * `complaints` says what is not possible. */
 void profile_set_up(struct text *complaints);
 
 /* Writes the file that the option `profile` names, if it names one. */

@@ -32,20 +32,18 @@ static void keep_stderr(void) {
 }
 
 static struct {
-    uint32_t writer; /* process that writes a report: a forked child's is not the parent's */
+    uint32_t writer; /* on_signal_begin */
     struct figures figures;
     struct out out;
 } report;
 
 static void print(void) {
-    uint32_t self = os_process_id();
-    uint32_t writer = load_relaxed(&report.writer);
-    if (writer == self || !cas_acquire(&report.writer, &writer, self))
+    if (!on_signal_begin(&report.writer))
         return;
     figures_take(&report.figures);
     out_to_descriptor(&report.out, summary_descriptor());
     figures_print(&report.figures, &report.out, EMIT_TEXT);
-    store_release(&report.writer, 0);
+    on_signal_end(&report.writer);
 }
 
 static void handle(int number) {
@@ -77,7 +75,8 @@ AT_START void summary_set_up(struct text *complaints) {
         keep_stderr();
     if (interval != 0)
         store_relaxed(&next_ms, os_clock_ms() + interval);
-    on_signal("stats_signal", number, handle, complaints);
+    if (number != 0)
+        on_signal("stats_signal", number, handle, complaints);
 }
 
 AT_START void summary_at_exit(void) {

@@ -6,7 +6,7 @@ import re
 
 from slabmalloc_lib.library import Refused
 from slabmalloc_lib.paint import paint, size
-from slabmalloc_lib.symbols import Symbolizer, open_input
+from slabmalloc_lib.symbols import Symbolizer, open_input, print_frame
 
 _SUMS = r" *(\d+): *(\d+) \[ *(\d+): *(\d+)\] @"
 _HEAD = re.compile(r"heap profile:" + _SUMS + r" heapprofile$")
@@ -61,8 +61,7 @@ def _frame(address, mappings, symbolizer):
     if at >= 0 and place < mappings[at][1] and mappings[at][3].startswith("/"):
         start, _, offset, name = mappings[at]
         frame.update(file=name, offset=hex(place - start + offset))
-        function, line = symbolizer.look_up(name, frame["offset"])
-        frame.update(function=function or None, line=line or None)
+        symbolizer.name(frame)
     return frame
 
 
@@ -73,10 +72,7 @@ def _print_stack(stack, blocks, held, total):
     for frame in stack["frames"]:
         place = f"{frame['file'].rsplit('/', 1)[-1]}+{frame['offset']}" if frame["file"] \
             else frame["address"]
-        words = [frame["function"] and paint(frame["function"], "bold"),
-                 frame["line"] and paint(frame["line"], "cyan")]
-        known = " ".join(word for word in words if word)
-        print(f"    {known + '  ' if known else ''}{paint(place, 'dim')}")
+        print_frame(frame, place)
 
 
 def print_profile(arguments):

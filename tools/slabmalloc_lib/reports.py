@@ -4,7 +4,7 @@ import json
 import re
 
 from slabmalloc_lib.paint import paint, size
-from slabmalloc_lib.symbols import ADDRESS, Symbolizer, open_input
+from slabmalloc_lib.symbols import ADDRESS, Symbolizer, open_input, print_frame
 
 _FIRST = re.compile(r"slabmalloc: leaks: (.*)")
 _BLOCKS = re.compile(r"slabmalloc:   ([\d,]+) blocks? of ([\d,]+) bytes?(?: each)?, (.*)")
@@ -48,8 +48,7 @@ def _add_symbols(reports, directories):
     for report in reports:
         for group in report["groups"]:
             for frame in group["frames"]:
-                function, line = symbolizer.look_up(frame["file"], frame["offset"])
-                frame.update(function=function or None, line=line or None)
+                symbolizer.name(frame)
     symbolizer.close()
 
 
@@ -60,11 +59,7 @@ def _print_report(report):
         print(f"\n{paint(size(group['bytes']), 'red')} in {group['blocks']:,} block{plural} of "
               f"{group['block_bytes']:,}, {group['how']}")
         for frame in group["frames"]:
-            place = f"{frame['file']}+{frame['offset']}"
-            words = [frame["function"] and paint(frame["function"], "bold"),
-                     frame["line"] and paint(frame["line"], "cyan")]
-            known = " ".join(word for word in words if word)
-            print(f"    {known + '  ' if known else ''}{paint(place, 'dim')}")
+            print_frame(frame, f"{frame['file']}+{frame['offset']}")
     for note in report["notes"]:
         print(f"\n{note}")
 

@@ -76,6 +76,11 @@ class Symbolizer:
         return ("" if function == "??" else function,
                 "" if line.startswith("??") or line.endswith(":?") or line.endswith(":0") else line)
 
+    def name(self, frame):
+        """Adds function and line, or None, to a dictionary with file and offset."""
+        function, line = self.look_up(frame["file"], frame["offset"])
+        frame.update(function=function or None, line=line or None)
+
     def add_to(self, line):
         def replace(match):
             function, place = self.look_up(match[2], match[3])
@@ -90,6 +95,14 @@ class Symbolizer:
                 program.stdin.close()
                 program.stdout.close()
                 program.wait()
+
+
+def print_frame(frame, place):
+    """One that was named: function, line, and `place`, where it is."""
+    words = [frame["function"] and paint(frame["function"], "bold"),
+             frame["line"] and paint(frame["line"], "cyan")]
+    known = " ".join(word for word in words if word)
+    print(f"    {known + '  ' if known else ''}{paint(place, 'dim')}")
 
 
 def print_symbolized(arguments):

@@ -97,3 +97,11 @@ Test(format, errno_is_left_alone) {
     text_format(&text, "%s %zu", "too long for the text", SIZE_MAX);
     EXPECT_EQ(errno, 77);
 }
+
+Test(format, marks_are_expanded) {
+    static const unsigned values[] = {12, 345};
+    TEXT(text, 64);
+    text_expand(&text, "a%p.%n%q%%p%", "pn", values);
+    cr_assert_arr_eq(text.bytes, "a12.345%q%12%", 13);
+    EXPECT_EQ(text.used, 13);
+}
