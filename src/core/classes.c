@@ -33,7 +33,7 @@ const struct size_class size_classes[CLASS_COUNT] = {
      : (s) <= 8 ? (s)-1                                                                           \
                 : 8 + 4 * (ABOVE(s, 3) - 3) + PART(s, ABOVE(s, 3), 4))
 #define COARSE_CLASS(s)                                                                           \
-    ((s) <= 4    ? 0                                                                              \
+    ((s) <= 4    ? FINE_CLASSES                                                                   \
      : (s) <= 16 ? FINE_CLASSES + 4 * (ABOVE(s, 2) - 2) + PART(s, ABOVE(s, 2), 4)                 \
                  : TINY_CLASSES + 8 * (ABOVE(s, 4) - 4) + PART(s, ABOVE(s, 4), 8))
 

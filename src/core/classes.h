@@ -23,7 +23,9 @@ struct size_class {
 
 extern const struct size_class size_classes[CLASS_COUNT];
 
-/* By steps of 16 bytes (fine) and of 256 bytes (coarse); see class_of. */
+/* By steps of 16 bytes (fine) and of 256 bytes (coarse); see class_of. What is fine has a coarse
+ * class, too, the first one: a malloc may come to look there while the heap begins or ends to be
+ * sampled, for it reads fine_end and tiny_end (slab/zone.h) one after the other. */
 extern const uint8_t fine_class_of_step[FINE_STEPS] HIDDEN;
 extern const uint8_t coarse_class_of_step[COARSE_STEPS] HIDDEN;
 

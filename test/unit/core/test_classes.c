@@ -84,3 +84,12 @@ Test(classes, colours_keep_the_natural_alignment_and_cost_little) {
         EXPECT_AT(class_slots(cls, 0) <= SLAB_SLOTS_MAX, cls);
     }
 }
+
+/* A malloc that reads the ends of the hot paths while they are opened may take the coarse one. */
+Test(classes, a_fine_size_has_a_coarse_slot_too) {
+    for (size_t bytes = 0; bytes <= FINE_MAX_BYTES; bytes++) {
+        unsigned cls = coarse_class_of_step[coarse_step(bytes)];
+        EXPECT_AT(cls >= FINE_CLASSES && cls < TINY_CLASSES, bytes);
+        EXPECT_AT(size_classes[cls].slot_bytes >= bytes, bytes);
+    }
+}
