@@ -8,12 +8,14 @@ import subprocess
 from benchlib import build
 
 SUBJECT = "slabmalloc"
-# name: (Debian's package, the file's name). glibc is preloaded as well, which changes nothing but
-# for programs that are linked with another allocator, as Debian's redis is.
-PEERS = {"mimalloc": ("libmimalloc2.0", r"libmimalloc\.so\.2"),
-         "jemalloc": ("libjemalloc2", r"libjemalloc\.so\.2"),
-         "tcmalloc": ("libtcmalloc-minimal4", r"libtcmalloc_minimal\.so\.4"),
-         "glibc": ("libc6", r"libc\.so\.6")}
+# name: (the packages of Debian 13 and 12 that have it, the file's name). glibc is preloaded as
+# well, which changes nothing but for programs that are linked with another allocator, as Debian's
+# redis is.
+PEERS = {"mimalloc": (("libmimalloc3", "libmimalloc2.0"), r"libmimalloc\.so\.[23]"),
+         "jemalloc": (("libjemalloc2",), r"libjemalloc\.so\.2"),
+         "tcmalloc": (("libtcmalloc-minimal4t64", "libtcmalloc-minimal4"),
+                      r"libtcmalloc_minimal\.so\.4"),
+         "glibc": (("libc6",), r"libc\.so\.6")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +46,15 @@ def output_of(*command):
 
 def find_peer(name):
     """The Debian package's library, wherever its architecture's folder is."""
-    package, pattern = PEERS[name]
-    paths = output_of("dpkg", "-L", package).splitlines()
-    paths += re.findall(r"=> (\S+)", output_of("/sbin/ldconfig", "-p"))
-    for path in paths:
-        if re.search(rf"/{pattern}$", path) and pathlib.Path(path).exists():
-            version = output_of("dpkg-query", "-W", "-f=${Version}", package) or "?"
-            return Allocator(name, path, "peer", version)
-    raise NotUsable(f"{name} is not installed: apt-get install {package}")
+    packages, pattern = PEERS[name]
+    for package in packages:
+        paths = output_of("dpkg", "-L", package).splitlines()
+        paths += re.findall(r"=> (\S+)", output_of("/sbin/ldconfig", "-p")) if paths else []
+        for path in paths:
+            if re.search(rf"/{pattern}$", path) and pathlib.Path(path).exists():
+                version = output_of("dpkg-query", "-W", "-f=${Version}", package) or "?"
+                return Allocator(name, path, "peer", version)
+    raise NotUsable(f"{name} is not installed: apt-get install {' or '.join(packages)}")
 
 
 def commit():

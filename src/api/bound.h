@@ -22,6 +22,8 @@ extern "C" {
 struct bound_operators {
     void *(*malloc)(size_t size);
     void *(*aligned_alloc)(size_t alignment, size_t size);
+    int (*posix_memalign)(void **result, size_t alignment, size_t size);
+    void *(*memalign)(size_t alignment, size_t size);
     void (*free)(void *pointer);
     void *(*new_one)(size_t size);
     void *(*new_array)(size_t size);
@@ -41,6 +43,8 @@ HIDDEN void *own_malloc(size_t size);
 HIDDEN void own_free(void *pointer);
 HIDDEN void *own_realloc(void *pointer, size_t size);
 HIDDEN void *own_aligned_alloc(size_t alignment, size_t size);
+HIDDEN int own_posix_memalign(void **result, size_t alignment, size_t size);
+HIDDEN void *own_memalign(size_t alignment, size_t size);
 HIDDEN void *own_new_aligned(size_t size, size_t alignment);
 HIDDEN void *own_new_array_aligned(size_t size, size_t alignment);
 

@@ -1,6 +1,7 @@
 /* Purpose: bound.h, of C++: an object of its own, as src/api/operators.c is.
  * Owns:    nothing.
  * Source:  the names are those of the Itanium C++ ABI. */
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "api/bound.h"
@@ -17,6 +18,8 @@ extern void _ZdaPvSt11align_val_t(void *pointer, size_t alignment);
 const struct bound_operators bound_operators = {
     .malloc = malloc,
     .aligned_alloc = aligned_alloc,
+    .posix_memalign = posix_memalign,
+    .memalign = memalign,
     .free = free,
     .new_one = _Znwm,
     .new_array = _Znam,

@@ -366,6 +366,8 @@ OWN(own_malloc, slm_malloc);
 OWN(own_free, slm_free);
 OWN(own_realloc, slm_realloc);
 OWN(own_aligned_alloc, slm_aligned_alloc);
+OWN(own_posix_memalign, slm_posix_memalign);
+OWN(own_memalign, slm_memalign);
 
 EXPORT_AS(malloc, slm_malloc);
 EXPORT_AS(free, slm_free);

@@ -105,12 +105,10 @@ struct request {
     int is_array;
 };
 
-inline void *attempt_by_bound(request what) {
-    if (what.alignment == 0)
-        return bound_operators.malloc(what.size != 0 ? what.size : 1);
-    std::size_t blocks = what.size / what.alignment + (what.size % what.alignment != 0);
-    std::size_t size = (blocks != 0 ? blocks : 1) * what.alignment;
-    return size >= what.size ? bound_operators.aligned_alloc(what.alignment, size) : nullptr;
+__attribute__((noinline, cold)) void *attempt_by_bound(request what) {
+    std::size_t size = what.size != 0 ? what.size : 1;
+    return what.alignment != 0 ? operator_bound_aligned(what.alignment, size)
+                               : bound_operators.malloc(size);
 }
 
 inline void *attempt(request what) {

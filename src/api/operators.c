@@ -142,6 +142,23 @@ static bool any_is_replaced(void) {
            !IS("_ZdaPvSt11align_val_t", delete_array_aligned, own_delete_array_aligned);
 }
 
+/* By what the program has for it: libstdc++'s operators call the first of these in GCC 12, and the
+ * second in GCC 14. By one that is not the program's, its `free` would get a stranger's block. */
+void *operator_bound_aligned(size_t alignment, size_t size) {
+    void *pointer = NULL;
+    if (size > PTRDIFF_MAX)
+        return NULL;
+    if (alignment < sizeof(void *))
+        alignment = sizeof(void *); /* or posix_memalign says no */
+    if (!IS("aligned_alloc", aligned_alloc, own_aligned_alloc))
+        return bound_operators.aligned_alloc(alignment, round_up(size, alignment));
+    if (!IS("posix_memalign", posix_memalign, own_posix_memalign))
+        return bound_operators.posix_memalign(&pointer, alignment, size) == 0 ? pointer : NULL;
+    if (!IS("memalign", memalign, own_memalign))
+        return bound_operators.memalign(alignment, size);
+    return own_aligned_alloc(alignment, size);
+}
+
 /* Again, if they are closed meanwhile: who does that may not have known of the gate. */
 static void copy_ends(void) {
     struct zone_gate *ends = &operators_gate.ends;

@@ -39,6 +39,10 @@ __attribute__((visibility("hidden"))) int operator_is_checked(void);
 __attribute__((visibility("hidden"))) void *operator_checked(size_t size, size_t alignment,
                                                              int is_array);
 
+/* Where operators are replaced: a block at a multiple of `alignment`, by the program's own way of
+ * getting one. NULL: there is none. */
+__attribute__((visibility("hidden"))) void *operator_bound_aligned(size_t alignment, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -26,7 +26,10 @@
     X(CALL_FREE_ALIGNED_SIZED, "free_aligned_sized", FAMILY_MALLOC, true)                         \
     X(CALL_DELETE, "operator delete", FAMILY_NEW, true)                                           \
     X(CALL_DELETE_ARRAY, "operator delete[]", FAMILY_NEW_ARRAY, true)                             \
-    X(CALL_EXIT, "exit", FAMILY_MALLOC, false)
+    X(CALL_EXIT, "exit", FAMILY_MALLOC, false)                                                    \
+    X(CALL_MALLOCX, "mallocx", FAMILY_MALLOC, false)                                              \
+    X(CALL_DALLOCX, "dallocx", FAMILY_MALLOC, true)                                               \
+    X(CALL_SDALLOCX, "sdallocx", FAMILY_MALLOC, true)
 
 enum family { FAMILY_MALLOC, FAMILY_NEW, FAMILY_NEW_ARRAY };
 

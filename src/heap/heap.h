@@ -47,6 +47,14 @@ HOT_INLINE bool heap_block_stays(size_t old_bytes, size_t bytes) {
 /* Resizes a live block; on failure it stays as it was, and NULL is returned. */
 void *heap_realloc(void *pointer, size_t bytes, enum fault *fault);
 
+/* The same where it lies, as far as that goes: only LARGE blocks do so, and they stay LARGE.
+ * Returns what it may use then. */
+size_t heap_resize_in_place(void *pointer, size_t bytes, enum fault *fault);
+
+/* What a block of so many bytes, at most PTRDIFF_MAX, may use, if it is to be had at a multiple of
+ * `alignment`, a power of two. It may turn out more where memory is short. */
+size_t heap_good_size(size_t bytes, size_t alignment);
+
 /* A double free by two threads at once that was found only when their frees were merged, by a call
  * of this thread; once. A slab that is CHECK_HAS_FINDINGS: checks have found something. */
 bool heap_late_fault(struct slab **slab, size_t *slot);

@@ -1,4 +1,5 @@
-/* Purpose: realloc: in place where the slot or mapping allows it, by moving pages, else by copying.
+/* Purpose: realloc: in place where the slot or mapping allows it, by moving pages, else by copying;
+ *          and how much a block may use.
  * Owns:    nothing. */
 #include <string.h>
 
@@ -37,4 +38,24 @@ void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
     void *copy = copy_to_new(pointer, old_bytes, bytes, fault);
     /* A block that shrinks can always stay. */
     return copy == NULL && bytes <= old_bytes ? pointer : copy;
+}
+
+size_t heap_resize_in_place(void *pointer, size_t bytes, enum fault *fault) {
+    size_t old_bytes = heap_usable(pointer, fault);
+    if (load_relaxed(&check_active) || old_bytes <= SMALL_MAX_BYTES)
+        return old_bytes;
+    if (bytes <= SMALL_MAX_BYTES)
+        bytes = SMALL_MAX_BYTES + 1;
+    if (round_up(bytes, os_page_bytes) == old_bytes || !large_resize_in_place(pointer, bytes))
+        return old_bytes;
+    heap_note_large();
+    heap_count_resized(pointer, bytes);
+    return large_usable(pointer);
+}
+
+size_t heap_good_size(size_t bytes, size_t alignment) {
+    if (UNLIKELY(load_relaxed(&check_active)))
+        return bytes;
+    unsigned cls = class_for(bytes, alignment);
+    return cls < CLASS_COUNT ? size_classes[cls].slot_bytes : round_up(bytes, os_page_bytes);
 }

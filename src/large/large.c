@@ -262,7 +262,7 @@ static void shrink(struct extent *extent, size_t bytes, uint64_t now) {
         extent_put(rest, now);
 }
 
-static bool grow(struct extent *extent, size_t bytes) {
+static bool grow(struct extent *extent, size_t bytes, bool may_move) {
     size_t roomy = round_up(bytes + bytes / LARGE_GROWTH_PART, os_page_bytes);
     bool grown = false;
     if (extent_reserve_descriptors(DESCRIPTORS)) {
@@ -271,14 +271,14 @@ static bool grow(struct extent *extent, size_t bytes) {
                 extent_grow_in_place(extent, bytes - extent->bytes);
         count_live(extent, true);
     }
-    if (!grown)
+    if (!grown && may_move)
         grown = remap(extent, roomy) || remap(extent, bytes);
     if (grown)
         store_relaxed(&extent->used_bytes, bytes - extent->front_bytes);
     return grown;
 }
 
-void *large_resize(void *pointer, size_t bytes) {
+static void *resize(void *pointer, size_t bytes, bool may_move) {
     struct large_piece pieces[LARGE_PIECES];
     unsigned count = 0;
     void *result = NULL;
@@ -293,7 +293,7 @@ void *large_resize(void *pointer, size_t bytes) {
             shrink(extent, bytes, now);
             count = large_take_expired(pieces, option_purge_before(now));
             result = pointer;
-        } else if (grow(extent, bytes)) {
+        } else if (grow(extent, bytes, may_move)) {
             result = (void *)extent_block(extent);
         }
     }
@@ -301,6 +301,12 @@ void *large_resize(void *pointer, size_t bytes) {
     large_give_back(pieces, count);
     watch_note_free();
     return result;
+}
+
+void *large_resize(void *pointer, size_t bytes) { return resize(pointer, bytes, true); }
+
+bool large_resize_in_place(void *pointer, size_t bytes) {
+    return resize(pointer, bytes, false) != NULL;
 }
 
 /* --- looking ---------------------------------------------------------------------------------- */

@@ -30,6 +30,9 @@ enum fault large_free(void *pointer);
  * the block is as it was. */
 void *large_resize(void *pointer, size_t bytes);
 
+/* The same, and it stays where it is. False: it does as it was. */
+bool large_resize_in_place(void *pointer, size_t bytes);
+
 /* Bytes that the block may use; 0: no live LARGE block starts there. Takes no lock. */
 size_t large_usable(const void *pointer);
 

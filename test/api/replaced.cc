@@ -4,8 +4,10 @@
 // without the library it must print the same.
 //
 // REPLACED is a sum of: 1 new, delete; 2 new[], delete[]; 4 aligned new, delete; 8 delete alone,
-// which counts; 16 malloc, calloc, realloc, free and aligned_alloc out of an array of its own; 32
-// sized delete.
+// which counts; 16 malloc, calloc, realloc, free and what aligns, out of an array of its own; 32
+// sized delete; 64, with 16, of what aligns not aligned_alloc; 128 not posix_memalign. (Which of
+// them libstdc++ calls depends on its version.)
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -126,8 +128,21 @@ std::size_t size_of(void *pointer) {
 
 extern "C" {
 void *malloc(std::size_t size) { return take(" malloc", 16, size); }
+#if !(REPLACED & 64)
 void *aligned_alloc(std::size_t alignment, std::size_t size) {
-    return take(" aligned_alloc", alignment, size);
+    return take(" aligned", alignment, size);
+}
+#endif
+#if !(REPLACED & 128)
+int posix_memalign(void **result, std::size_t alignment, std::size_t size) {
+    if (alignment < sizeof(void *))
+        return EINVAL;
+    *result = take(" aligned", alignment, size);
+    return *result != nullptr ? 0 : ENOMEM;
+}
+#endif
+void *memalign(std::size_t alignment, std::size_t size) {
+    return take(" aligned", alignment, size);
 }
 void *calloc(std::size_t count, std::size_t size) { return take(" calloc", 16, count * size); }
 void free(void *pointer) {

@@ -11,6 +11,9 @@ import re
 import subprocess
 import sys
 
+# os.posix_spawn, which newer versions use, refuses an empty name.
+subprocess._USE_POSIX_SPAWN = False
+
 NAMES = ["statistics", 'a"b\\c', "\x01\x1f\n\t", "\xff\xfe", "{}[],:", "", "x" * 4000]
 
 

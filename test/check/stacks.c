@@ -5,7 +5,11 @@
 
 static char *volatile kept;
 
+#ifdef __clang__
+#define APART __attribute__((noinline))
+#else
 #define APART __attribute__((noinline, noclone))
+#endif
 
 APART void innermost(size_t bytes);
 APART void innermost(size_t bytes) {

@@ -84,6 +84,6 @@ digest >out/after
 cli shutdown nosave
 wait "$server"
 server=''
-plain grep -c 'ready to accept connections' server.log
+plain grep -ci 'ready to accept connections' server.log
 plain grep -iE 'crash|signal|assert|bug report|slabmalloc:' server.log || true
 plain cmp out/before out/after
