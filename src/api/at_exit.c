@@ -57,7 +57,7 @@ static AT_START void start_profile(void) {
         set_up_profile();
 }
 
-static __attribute__((constructor)) void start(void) {
+static __attribute__((constructor)) AT_START void start(void) {
     read_options();
     limits_apply_options();
     heap_start_checks();
@@ -68,7 +68,7 @@ static __attribute__((constructor)) void start(void) {
         background_apply_option();
 }
 
-static __attribute__((destructor)) void report(void) {
+static __attribute__((destructor)) AT_START void report(void) {
     size_t blocks = 0;
     background_stop();
     summary_at_exit();

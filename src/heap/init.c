@@ -120,7 +120,7 @@ static uint32_t make_key_once(void) {
 }
 
 /* NULL: this thread can have no cache of its own, now or ever. */
-static struct cache *first_call(void) {
+static AT_START struct cache *first_call(void) {
     if (UNLIKELY(load_relaxed(&check_active))) {
         cache_self = &cache_dead; /* every call is to go the slow way */
         return NULL;

@@ -3,7 +3,7 @@
 CMake's find_package, shared and static, from C and from C++; pkg-config, also after the prefix was
 moved and with a library folder of two levels; -static and -static-pie; the header in every dialect;
 a library without the override beside the C library's malloc; the sources as a part of another
-build. Every program proves that it runs on slabmalloc (see sources/).
+build; the Debian package. Every program proves that it runs on slabmalloc (see sources/).
 
     used_from_outside.py --source DIR --build DIR --cmake CMAKE --cc CC --cxx CXX --version X.Y.Z
 """
@@ -111,7 +111,7 @@ class Checks:
                  for p in pathlib.Path(self.source, "tools", "slabmalloc_lib").glob("*.py")}
         expect(len(parts) > 3, "the source has no parts of the command")
         wanted |= parts | {"bin/slabmalloc", "share/man/man1/slabmalloc.1",
-                           "share/man/man3/slabmalloc.3"}
+                           "share/man/man3/slabmalloc.3", "share/doc/slabmalloc/copyright"}
         wanted |= {package + n for n in ("config.cmake", "config-version.cmake", "targets.cmake",
                                          "targets-release.cmake")}
         expect("include/slabmalloc/slabmalloc.h" in files, "there is no header")
@@ -222,6 +222,23 @@ class Checks:
         run(self.cmake, "--build", build)
         expect_output(run(build / "on_slabmalloc", "libslabmalloc.so"), "runs on slabmalloc")
         expect_output(run(build / "on_slabmalloc_static"), "runs on slabmalloc")
+
+    def check_debian_package(self):
+        """Installed, it would have all that cmake --install leaves, under /usr."""
+        packages, root = self.folder / "packages", self.folder / "root"
+        run(pathlib.Path(self.cmake).with_name("cpack"), "-G", "DEB", "--config",
+            self.build / "CPackConfig.cmake", "-B", packages)
+        found = list(packages.glob(f"slabmalloc_{self.version}_*.deb"))
+        expect(len(found) == 1, f"not one package: {found}")
+        needs = run("dpkg-deb", "-f", found[0], "Depends")
+        expect(needs.strip().startswith("libc6 (>= 2.34)") and "," not in needs,
+               f"it needs {needs}")
+        run("dpkg-deb", "-x", found[0], root)
+        installed = {p.relative_to(self.prefix) for p in self.prefix.rglob("*")}
+        packed = {p.relative_to(root / "usr") for p in (root / "usr").rglob("*")}
+        expect(installed == packed, f"differs by {sorted(installed ^ packed)}")
+        shown = run(root / "usr/bin/slabmalloc", "run", "--", "sh", "-c", "echo $LD_PRELOAD")
+        expect_output(shown, str(root / "usr/lib/libslabmalloc.so"))
 
 
 def main():
