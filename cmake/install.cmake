@@ -41,8 +41,8 @@ if(PROJECT_IS_TOP_LEVEL)
   set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
   set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3, binutils") # the command; addr2line
   set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-"For programs that are linked with it, or started with it in LD_PRELOAD. Double, invalid and interior
-frees are diagnosed, by default; the heap can be looked into while it runs: statistics, leaks, call
-stacks, a profile, a log of events. slabmalloc(1) runs a program on it.")
+"For programs that are linked with it, or started with it in LD_PRELOAD. Double, invalid and
+interior frees are diagnosed, by default; the heap can be looked into while it runs: statistics,
+leaks, call stacks, a profile, a log of events. slabmalloc(1) runs a program on it.")
   include(CPack)
 endif()
