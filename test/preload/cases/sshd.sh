@@ -42,6 +42,7 @@ StrictModes no
 UsePAM no
 PidFile none
 PermitUserRC no
+KexAlgorithms +diffie-hellman-group16-sha512
 PrintLastLog no
 MaxStartups 50
 LogLevel VERBOSE
