@@ -68,7 +68,9 @@ HOT_INLINE uintptr_t walk(struct trace *trace, unsigned most, uintptr_t frame, u
     for (;;) {
         const uintptr_t *words = (const uintptr_t *)frame;
         uintptr_t caller = words[1];
-        if (caller < 4096)
+        /* No code lies on the stack: this was no frame, but what code without frame pointers keeps
+         * in the register (libc's, below main). */
+        if (caller < 4096 || (end != 0 && caller - frame < end - frame))
             return frame;
         bool own = is_own(caller);
         if (!own)

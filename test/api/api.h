@@ -34,6 +34,11 @@ void cfree(void *pointer);
 #define SLM_TORTURE 0
 #endif
 
+/* And where each block is sampled, freed LARGE memory between others keeps its addresses. */
+static inline bool keeps_addresses(void) {
+    return SLM_TORTURE || getenv("SLABMALLOC_SAMPLE") != NULL;
+}
+
 /* A value that no call of the library sets. */
 enum { ERRNO_MARK = 0xBEEF };
 

@@ -131,7 +131,8 @@ static size_t cached_bytes(void) {
     return stats.large.cached_bytes;
 }
 
-/* Each gives back what was freed more than a second before (in torture, it may be gone by then). */
+/* Each gives back what was freed more than a second before (in torture, it may be gone by then; of
+ * sampled blocks, whatever libc frees beside it makes it young again). */
 Test(errno_kept, by_frees_that_give_memory_back, .timeout = 60) {
     static const struct {
         const char *name;
@@ -149,7 +150,8 @@ Test(errno_kept, by_frees_that_give_memory_back, .timeout = 60) {
         usleep(1100000);
         size_t before = cached_bytes();
         errno_after(ways[i].call, block, ways[i].name);
-        cr_assert(SLM_TORTURE || cached_bytes() < before, "%s gave nothing back", ways[i].name);
+        cr_assert(keeps_addresses() || cached_bytes() < before, "%s gave nothing back",
+                  ways[i].name);
         free(apart);
         free(end);
         malloc_trim(0);

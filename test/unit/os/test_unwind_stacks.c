@@ -203,6 +203,38 @@ __attribute__((noinline, no_sanitize_address)) static void damage_stack(void) {
 
 Test(unwind, of_a_damaged_stack_ends, .init = set_up) { damage_stack(); }
 
+static struct trace by_frames;
+
+APART static void look_by_frames(uintptr_t frame, uintptr_t code) {
+    volatile uintptr_t *words = __builtin_frame_address(0);
+    uintptr_t kept[2] = {words[0], words[1]};
+    words[0] = frame;
+    words[1] = code;
+    trace_take(&by_frames);
+    words[0] = kept[0];
+    words[1] = kept[1];
+}
+
+/* What the frame pointer leads to is taken for a frame, but no address of the stack for code. */
+__attribute__((noinline, no_sanitize_address)) static void look_by_damaged_frames(void) {
+    uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+    uintptr_t end = trace_stack_end(stack);
+    uintptr_t code = (uintptr_t)dlsym(RTLD_DEFAULT, "qsort");
+    EXPECT(end > stack);
+    look_by_frames(0, code);
+    EXPECT_EQ(by_frames.depth, 2);
+    EXPECT_EQ(by_frames.frames[1], code);
+    uintptr_t no_code[] = {stack, stack + 1, end - 1};
+    for (unsigned i = 0; i < sizeof no_code / sizeof *no_code; i++) {
+        look_by_frames(0, no_code[i]);
+        EXPECT_EQ(by_frames.depth, 1);
+    }
+    look_by_frames(0, end);
+    EXPECT_EQ(by_frames.depth, 2);
+}
+
+Test(unwind, by_frame_pointers_ends_on_the_stack, .init = set_up) { look_by_damaged_frames(); }
+
 /* Every function of libc at some of its instructions, on a stack of anything. */
 Test(unwind, reads_nothing_outside_of_the_stack, .init = set_up, .timeout = 60) {
     enum { BYTES = 32 << 10, WORDS = BYTES / 8, ROUNDS = 200000 };
