@@ -47,7 +47,7 @@ HOT_INLINE bool heap_block_stays(size_t old_bytes, size_t bytes) {
 /* Resizes a live block; on failure it stays as it was, and NULL is returned. */
 void *heap_realloc(void *pointer, size_t bytes, enum fault *fault);
 
-/* The same where it lies, as far as that goes: only LARGE blocks do so, and they stay LARGE.
+/* The same where it lies, as far as that goes: blocks of more than SMALL_MAX_BYTES do so alone.
  * Returns what it may use then. */
 size_t heap_resize_in_place(void *pointer, size_t bytes, enum fault *fault);
 

@@ -44,8 +44,7 @@ size_t heap_resize_in_place(void *pointer, size_t bytes, enum fault *fault) {
     size_t old_bytes = heap_usable(pointer, fault);
     if (load_relaxed(&check_active) || old_bytes <= SMALL_MAX_BYTES)
         return old_bytes;
-    if (bytes <= SMALL_MAX_BYTES)
-        bytes = SMALL_MAX_BYTES + 1;
+    bytes += bytes == 0;
     if (round_up(bytes, os_page_bytes) == old_bytes || !large_resize_in_place(pointer, bytes))
         return old_bytes;
     heap_note_large();

@@ -5,8 +5,8 @@
 //
 // REPLACED is a sum of: 1 new, delete; 2 new[], delete[]; 4 aligned new, delete; 8 delete alone,
 // which counts; 16 malloc, calloc, realloc, free and what aligns, out of an array of its own; 32
-// sized delete; 64, with 16, of what aligns not aligned_alloc; 128 not posix_memalign. (Which of
-// them libstdc++ calls depends on its version.)
+// sized delete; 64, with 16, of what aligns not aligned_alloc; 128 not posix_memalign; 256
+// not memalign. (Which of them libstdc++ calls depends on its version.)
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -141,9 +141,11 @@ int posix_memalign(void **result, std::size_t alignment, std::size_t size) {
     return *result != nullptr ? 0 : ENOMEM;
 }
 #endif
+#if !(REPLACED & 256)
 void *memalign(std::size_t alignment, std::size_t size) {
     return take(" aligned", alignment, size);
 }
+#endif
 void *calloc(std::size_t count, std::size_t size) { return take(" calloc", 16, count * size); }
 void free(void *pointer) {
     if (is_traced)

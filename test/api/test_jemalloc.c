@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "jemalloc.h"
+#include "slabmalloc/slabmalloc.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -42,6 +43,23 @@ Test(jemalloc, blocks_go_to_free_and_those_of_malloc_come_back) {
         cr_assert_not_null(block);
         dallocx(block, MALLOCX_TCACHE_NONE);
     }
+}
+
+static uint64_t live_blocks(void) {
+    static struct slm_stats stats;
+    slm_stats_get(&stats);
+    return stats.tiny.allocations - stats.tiny.frees + stats.small.allocations - stats.small.frees +
+           stats.large.allocations - stats.large.frees;
+}
+
+Test(jemalloc, blocks_of_every_zone_are_given_back) {
+    uint64_t live_before = live_blocks();
+    for (EACH_SIZE(i)) {
+        dallocx(mallocx(sizes[i], 0), 0);
+        sdallocx(mallocx(sizes[i], 0), sizes[i], 0);
+        dallocx(rallocx(mallocx(sizes[i], 0), 2 * sizes[i], MALLOCX_LG_ALIGN(12)), 0);
+    }
+    cr_assert_eq(live_blocks(), live_before);
 }
 
 /* A program may use as many bytes as nallocx says, and give any size from there down to the one
@@ -180,6 +198,10 @@ Test(jemalloc, xallocx_resizes_large_blocks) {
     cr_assert_eq(xallocx(block, 1 * MIB, hidden_size(SIZE_MAX - 16 * MIB), 0), 8 * MIB);
     cr_assert_eq(xallocx(block, 2 * MIB, 1 * MIB, 0), 3 * MIB);
     cr_assert_eq(xallocx(block, 2 * MIB, 0, MALLOCX_LG_ALIGN(46)), 3 * MIB, "not so aligned");
+    cr_assert_eq(xallocx(block, 20 * KIB, 0, 0), 20 * KIB);
+    cr_assert(is_all(block, 5, 20 * KIB));
+    block = rallocx(block, 10 * MIB, 0);
+    cr_assert(is_all(block, 5, 20 * KIB));
     dallocx(block, 0);
 }
 
