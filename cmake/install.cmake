@@ -27,7 +27,7 @@ configure_file(cmake/slabmalloc.pc.in slabmalloc.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/slabmalloc.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# All of it as a Debian package: cpack -G DEB --config build/release/CPackConfig.cmake
+# All of it as a Debian package: cpack -G DEB --config build/release/CPackConfig.cmake -B build
 if(PROJECT_IS_TOP_LEVEL)
   set(CPACK_GENERATOR DEB)
   set(CPACK_PACKAGE_NAME slabmalloc)
