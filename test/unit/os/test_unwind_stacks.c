@@ -148,19 +148,21 @@ Test(unwind, of_code_that_was_made_without_frame_pointer_does_not_fault, .init =
 
 /* --- damaged stacks --------------------------------------------------------------------------- */
 
-APART static void look_ours(struct seen *see) {
+APART static void look_ours(void *data) {
+    struct seen *see = data;
     trace_take_deep(&see->deep);
     see->last = walk(&see->ours, frame_here(), trace_stack_end((uintptr_t)&see));
     __asm__ volatile("" : : : "memory");
 }
 
 /* Its own frame's two words are others meanwhile. */
-APART static void look_damaged(uintptr_t frame, uintptr_t code) {
+APART static void look_damaged(uintptr_t frame, uintptr_t code, void (*look_now)(void *data),
+                              void *data) {
     volatile uintptr_t *words = __builtin_frame_address(0);
     uintptr_t kept[2] = {words[0], words[1]};
     words[0] = frame;
     words[1] = code;
-    look_ours(&seen);
+    look_now(data);
     words[0] = kept[0];
     words[1] = kept[1];
 }
@@ -192,7 +194,7 @@ __attribute__((noinline, no_sanitize_address)) static void damage_stack(void) {
                           (uintptr_t)1 << 47};
     for (unsigned i = 0; i < sizeof values / sizeof *values; i++)
         for (unsigned k = 0; k < sizeof values / sizeof *values; k++) {
-            look_damaged(values[k], values[i]);
+            look_damaged(values[k], values[i], look_ours, &seen);
             /* look_ours(), look_damaged(), and then what was written. */
             EXPECT_AT(seen.ours.count >= 2 && seen.ours.count < FRAMES_MAX, i * 100 + k);
             EXPECT_AT(values[i] < 4096 ? seen.ours.count == 2 && seen.last == UNWIND_IS_END
@@ -205,14 +207,10 @@ Test(unwind, of_a_damaged_stack_ends, .init = set_up) { damage_stack(); }
 
 static struct trace by_frames;
 
-APART static void look_by_frames(uintptr_t frame, uintptr_t code) {
-    volatile uintptr_t *words = __builtin_frame_address(0);
-    uintptr_t kept[2] = {words[0], words[1]};
-    words[0] = frame;
-    words[1] = code;
+APART static void look_by_frames(void *unused) {
+    (void)unused;
     trace_take(&by_frames);
-    words[0] = kept[0];
-    words[1] = kept[1];
+    __asm__ volatile("" : : : "memory");
 }
 
 /* What the frame pointer leads to is taken for a frame, but no address of the stack for code. */
@@ -221,16 +219,16 @@ __attribute__((noinline, no_sanitize_address)) static void look_by_damaged_frame
     uintptr_t end = trace_stack_end(stack);
     uintptr_t code = (uintptr_t)dlsym(RTLD_DEFAULT, "qsort");
     EXPECT(end > stack);
-    look_by_frames(0, code);
-    EXPECT_EQ(by_frames.depth, 2);
-    EXPECT_EQ(by_frames.frames[1], code);
+    look_damaged(0, code, look_by_frames, NULL);
+    EXPECT_EQ(by_frames.depth, 3);
+    EXPECT_EQ(by_frames.frames[2], code);
     uintptr_t no_code[] = {stack, stack + 1, end - 1};
     for (unsigned i = 0; i < sizeof no_code / sizeof *no_code; i++) {
-        look_by_frames(0, no_code[i]);
-        EXPECT_EQ(by_frames.depth, 1);
+        look_damaged(0, no_code[i], look_by_frames, NULL);
+        EXPECT_EQ(by_frames.depth, 2);
     }
-    look_by_frames(0, end);
-    EXPECT_EQ(by_frames.depth, 2);
+    look_damaged(0, end, look_by_frames, NULL);
+    EXPECT_EQ(by_frames.depth, 3);
 }
 
 Test(unwind, by_frame_pointers_ends_on_the_stack, .init = set_up) { look_by_damaged_frames(); }
