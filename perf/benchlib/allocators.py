@@ -47,13 +47,12 @@ def output_of(*command):
 def find_peer(name):
     """The Debian package's library, wherever its architecture's folder is."""
     packages, pattern = PEERS[name]
-    for package in packages:
-        paths = output_of("dpkg", "-L", package).splitlines()
-        paths += re.findall(r"=> (\S+)", output_of("/sbin/ldconfig", "-p")) if paths else []
-        for path in paths:
-            if re.search(rf"/{pattern}$", path) and pathlib.Path(path).exists():
-                version = output_of("dpkg-query", "-W", "-f=${Version}", package) or "?"
-                return Allocator(name, path, "peer", version)
+    paths = [path for package in packages for path in output_of("dpkg", "-L", package).splitlines()]
+    paths += re.findall(r"=> (\S+)", output_of("/sbin/ldconfig", "-p"))
+    for path in paths:
+        if re.search(rf"/{pattern}$", path) and pathlib.Path(path).exists():
+            versions = (output_of("dpkg-query", "-W", "-f=${Version}", p) for p in packages)
+            return Allocator(name, path, "peer", next(filter(None, versions), "?"))
     raise NotUsable(f"{name} is not installed: apt-get install {' or '.join(packages)}")
 
 

@@ -63,18 +63,12 @@ void *mallocx(size_t size, int flags) {
                                      : allocate_zeroed(size, alignment_of(flags));
 }
 
-/* The block resized where it is, and as it was if that can't be. */
-static size_t resize_in_place(void *pointer, size_t size) {
-    enum fault fault; /* none: the caller has looked */
-    return heap_resize_in_place(pointer, size, &fault);
-}
-
 /* realloc knows of no alignment beyond that of every block. */
 static void *reallocate_aligned(void *pointer, size_t old_size, size_t size, size_t alignment) {
     if ((uintptr_t)pointer % alignment == 0 &&
         (heap_block_stays(old_size, size) ||
          (old_size > SMALL_MAX_BYTES && size > SMALL_MAX_BYTES &&
-          resize_in_place(pointer, size) >= size)))
+          heap_resize_in_place(pointer, old_size, size) >= size)))
         return pointer;
     void *copy = allocate(size, alignment);
     if (copy == NULL)
@@ -106,9 +100,9 @@ size_t xallocx(void *pointer, size_t size, size_t extra, int flags) {
         return old_size;
     if (__builtin_add_overflow(size, extra, &most) || most > PTRDIFF_MAX)
         most = PTRDIFF_MAX;
-    size_t now = resize_in_place(pointer, most);
+    size_t now = heap_resize_in_place(pointer, old_size, most);
     if (now < size)
-        now = resize_in_place(pointer, size);
+        now = heap_resize_in_place(pointer, now, size);
     if (is_zeroed(flags) && now > old_size)
         memset((char *)pointer + old_size, 0, now - old_size);
     return now;

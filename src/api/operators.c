@@ -27,7 +27,7 @@ struct gate {
 extern struct gate operators_gate HIDDEN;
 struct gate operators_gate;
 
-static uint8_t are_known, are_replaced;
+static uint8_t are_known, are_replaced, aligned_by; /* enum aligning */
 
 int operator_is_checked(void) { return UNLIKELY(load_relaxed(&check_active) != 0); }
 
@@ -142,21 +142,33 @@ static bool any_is_replaced(void) {
            !IS("_ZdaPvSt11align_val_t", delete_array_aligned, own_delete_array_aligned);
 }
 
-/* By what the program has for it: libstdc++'s operators call the first of these in GCC 12, and the
+enum aligning { BY_OURS, BY_ALIGNED_ALLOC, BY_POSIX_MEMALIGN, BY_MEMALIGN };
+
+/* What the program has for it: libstdc++'s operators call the first of these in GCC 12, and the
  * second in GCC 14. By one that is not the program's, its `free` would get a stranger's block. */
+static enum aligning find_aligning(void) {
+    return !IS("aligned_alloc", aligned_alloc, own_aligned_alloc)      ? BY_ALIGNED_ALLOC
+           : !IS("posix_memalign", posix_memalign, own_posix_memalign) ? BY_POSIX_MEMALIGN
+           : !IS("memalign", memalign, own_memalign)                   ? BY_MEMALIGN
+                                                                       : BY_OURS;
+}
+
 void *operator_bound_aligned(size_t alignment, size_t size) {
     void *pointer = NULL;
     if (size > PTRDIFF_MAX)
         return NULL;
     if (alignment < sizeof(void *))
         alignment = sizeof(void *); /* or posix_memalign says no */
-    if (!IS("aligned_alloc", aligned_alloc, own_aligned_alloc))
+    switch ((enum aligning)load_relaxed(&aligned_by)) {
+    case BY_ALIGNED_ALLOC:
         return bound_operators.aligned_alloc(alignment, round_up(size, alignment));
-    if (!IS("posix_memalign", posix_memalign, own_posix_memalign))
+    case BY_POSIX_MEMALIGN:
         return bound_operators.posix_memalign(&pointer, alignment, size) == 0 ? pointer : NULL;
-    if (!IS("memalign", memalign, own_memalign))
+    case BY_MEMALIGN:
         return bound_operators.memalign(alignment, size);
-    return own_aligned_alloc(alignment, size);
+    default:
+        return own_aligned_alloc(alignment, size);
+    }
 }
 
 /* Again, if they are closed meanwhile: who does that may not have known of the gate. */
@@ -175,6 +187,7 @@ static COLD int look(void) {
         return 0;
     if (!load_acquire(&are_known)) {
         store_relaxed(&are_replaced, any_is_replaced());
+        store_relaxed(&aligned_by, find_aligning());
         store_relaxed(&zone_gate_of_operators, &operators_gate.ends);
         store_release(&are_known, 1);
     }

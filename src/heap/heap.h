@@ -48,8 +48,8 @@ HOT_INLINE bool heap_block_stays(size_t old_bytes, size_t bytes) {
 void *heap_realloc(void *pointer, size_t bytes, enum fault *fault);
 
 /* The same where it lies, as far as that goes: blocks of more than SMALL_MAX_BYTES do so alone.
- * Returns what it may use then. */
-size_t heap_resize_in_place(void *pointer, size_t bytes, enum fault *fault);
+ * `old_bytes` are what it may use now (heap_usable); returns what it may use then. */
+size_t heap_resize_in_place(void *pointer, size_t old_bytes, size_t bytes);
 
 /* What a block of so many bytes, at most PTRDIFF_MAX, may use, if it is to be had at a multiple of
  * `alignment`, a power of two. It may turn out more where memory is short. */

@@ -40,8 +40,7 @@ void *heap_realloc(void *pointer, size_t bytes, enum fault *fault) {
     return copy == NULL && bytes <= old_bytes ? pointer : copy;
 }
 
-size_t heap_resize_in_place(void *pointer, size_t bytes, enum fault *fault) {
-    size_t old_bytes = heap_usable(pointer, fault);
+size_t heap_resize_in_place(void *pointer, size_t old_bytes, size_t bytes) {
     if (load_relaxed(&check_active) || old_bytes <= SMALL_MAX_BYTES)
         return old_bytes;
     bytes += bytes == 0;
